@@ -8,6 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 # The extra `demo` (Node as a wheel) is apart: it is installed only where the machine has no Node of its own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -32,8 +33,55 @@ help: ## say what can be made
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@ .venv/.run
 
+# The workers that Node runs, wherever a package-lock.json lies. A machine without Node gets it as a wheel, in .venv/bin.
+NODE_WORKERS := $(patsubst %/package-lock.json,%,$(wildcard workers/*/package-lock.json))
+
+workers/%/node_modules/.installed: workers/%/package-lock.json | .venv/.created
+	tools/provide.sh node
+	cd workers/$* && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: node-workers
+node-workers: $(NODE_WORKERS:%=%/node_modules/.installed)
+	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm run --silent --if-present build); done
+
 .PHONY: install
 install: .venv/.dev ## make .venv with stepbus (editable), all its extras and every tool
+
+.PHONY: demo
+demo: .venv/.run ## run the demo: an order fulfilled by a Python and a TypeScript worker
+	$(MAKE) --no-print-directory node-workers || echo 'Node could not be had: the demo runs with Python workers alone.'
+	$(BIN)/python examples/order_fulfilment/demo.py
+
+.PHONY: test
+test: .venv/.dev node-workers ## run every test, with real servers
+	tools/provide.sh postgres
+	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='contracts/*,orchestrator/stepbus/orchestrator/core/*' --fail-under=100
+
+.PHONY: check
+check: .venv/.dev ## check format, style, types, layers, schemas, packaging and changelog
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/architecture/test_packaging.py tests/architecture/test_schemas.py
+	$(BIN)/towncrier build --draft --version next
+
+.PHONY: schemas
+schemas: .venv/.run ## write the JSON Schemas and golden documents anew from the pydantic classes
+	$(BIN)/python -m stepbus.contracts.schemas
+
+.PHONY: bench
+bench: .venv/.run ## run the measurements in benchmarks/ (the workloads themselves: stepbus bench)
+	@echo 'Workloads are run by: $(BIN)/stepbus bench'
+	for script in $(wildcard benchmarks/*.py); do $(BIN)/python "$$script"; done
+
+.PHONY: servers
+servers: .venv/.run ## start NATS and PostgreSQL for trying out, until Ctrl-C
+	tools/provide.sh postgres
+	exec $(BIN)/python -m tools.servers
 
 .PHONY: lock
 lock: .venv/.created ## lock anew what pyproject.toml asks for (UPGRADE=--upgrade: the newest of each)

