@@ -1,0 +1,329 @@
+"""The stored events, and the record that carries those of one decision into the log.
+
+A record is one row of the log: the events of one decision with what they have in common. It is committed whole or not
+at all. Each event in it has a place of its own in the task's history, `first + index`.
+
+A released shape is frozen. A new one is a new `VERSION`, and an upcaster from the old to the next (`UPCASTERS`); a
+reader climbs from the stored version to today's, one step at a time.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stepbus.contracts import codec
+from stepbus.contracts.messages import StepError
+from stepbus.contracts.problems import Problem, Refused, refuse
+from stepbus.contracts.validation import problems_of
+
+STREAMS = UUID("5b8d7a0e-3c51-4f0e-9a44-6f1d1f6a1c01")
+CATALOGUE_STREAM = uuid5(STREAMS, "catalogue")
+
+TASK, CATALOGUE, QUARANTINE, IGNORED = "task", "catalogue", "quarantine", "ignored"
+
+Milliseconds = Annotated[int, Field(description="milliseconds since the Unix epoch, UTC")]
+
+
+class Event(BaseModel):
+    """Something that happened. Stored under `TYPE` and `VERSION`, never under a Python path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+
+class TaskAccepted(Event):
+    """A task exists. `template_hash` names the template it keeps to its end; `request_id` the message that asked."""
+
+    TYPE: ClassVar[str] = "TaskAccepted"
+
+    namespace: str
+    name: str
+    version: str
+    template_hash: str
+    context: dict[str, Any]
+    request_id: str
+    deadline_at_ms: Milliseconds | None = None
+    replyto: str | None = None
+
+
+class StepBypassed(Event):
+    """The request left this step out; what depends on it counts it as satisfied."""
+
+    TYPE: ClassVar[str] = "StepBypassed"
+
+    step: str
+
+
+class StepDispatched(Event):
+    """The step may run: its job goes out. Its answer is due by the deadline."""
+
+    TYPE: ClassVar[str] = "StepDispatched"
+
+    step: str
+    attempt: int
+    deadline_at_ms: Milliseconds
+
+
+class StepHeartbeatRecorded(Event):
+    """A worker has the attempt in hand; the deadline starts anew. Only beats that tell something new are recorded."""
+
+    TYPE: ClassVar[str] = "StepHeartbeatRecorded"
+
+    step: str
+    attempt: int
+    deadline_at_ms: Milliseconds
+    progress: Any = None
+
+
+class StepCompleted(Event):
+    """The attempt succeeded."""
+
+    TYPE: ClassVar[str] = "StepCompleted"
+
+    step: str
+    attempt: int
+    result: Any = None
+
+
+class StepFailed(Event):
+    """The attempt failed. The next is due at `retry_at_ms`; without one, the step has failed for good."""
+
+    TYPE: ClassVar[str] = "StepFailed"
+
+    step: str
+    attempt: int
+    error: StepError
+    retry_at_ms: Milliseconds | None = None
+
+
+class StepTimedOut(Event):
+    """No answer came by the deadline. The next attempt is due at `retry_at_ms`, as for a failure."""
+
+    TYPE: ClassVar[str] = "StepTimedOut"
+
+    step: str
+    attempt: int
+    retry_at_ms: Milliseconds | None = None
+
+
+class StepCancelled(Event):
+    """The step will not run, or its answer will not count. `attempt` is 0 if it was never dispatched."""
+
+    TYPE: ClassVar[str] = "StepCancelled"
+
+    step: str
+    attempt: int
+
+
+class StepResolvedManually(Event):
+    """An operator stands in for the worker: the step counts as satisfied, with this result."""
+
+    TYPE: ClassVar[str] = "StepResolvedManually"
+
+    step: str
+    attempt: int
+    result: Any = None
+    reason: str = ""
+
+
+class StepReopened(Event):
+    """An operator gives a step that failed for good further attempts, up to `max_attempts` in all."""
+
+    TYPE: ClassVar[str] = "StepReopened"
+
+    step: str
+    max_attempts: int
+    reason: str = ""
+
+
+class TaskCompleted(Event):
+    """All steps are satisfied."""
+
+    TYPE: ClassVar[str] = "TaskCompleted"
+
+
+class TaskFailed(Event):
+    """Nothing can move and these steps have failed for good, or (`code` says so) the task's deadline has passed."""
+
+    TYPE: ClassVar[str] = "TaskFailed"
+
+    code: str
+    failed_steps: tuple[str, ...]
+
+
+class TaskCancelled(Event):
+    """The task was stopped on request."""
+
+    TYPE: ClassVar[str] = "TaskCancelled"
+
+    reason: str = ""
+
+
+class TaskReopened(Event):
+    """A failed task moves again."""
+
+    TYPE: ClassVar[str] = "TaskReopened"
+
+
+class TaskResolvedManually(Event):
+    """An operator declared the task done, whatever its steps say."""
+
+    TYPE: ClassVar[str] = "TaskResolvedManually"
+
+    reason: str = ""
+
+
+class TemplateRegistered(Event):
+    """A template can be run from now on. `template` is its canonical form and `template_hash` the SHA-256 of that."""
+
+    TYPE: ClassVar[str] = "TemplateRegistered"
+
+    namespace: str
+    name: str
+    version: str
+    template_hash: str
+    template: dict[str, Any]
+
+
+class MessageQuarantined(Event):
+    """A message could not be applied. It is kept whole: `body` is base64."""
+
+    TYPE: ClassVar[str] = "MessageQuarantined"
+
+    channel: str
+    body: str
+    headers: dict[str, str]
+    problems: tuple[Problem, ...]
+    request_id: str | None = None
+    replyto: str | None = None
+
+
+class MessageResubmitted(Event):
+    """An operator sent a quarantined message through again."""
+
+    TYPE: ClassVar[str] = "MessageResubmitted"
+
+
+class AnswerIgnored(Event):
+    """An answer came that changes nothing: a duplicate, late, or of an attempt that is not the current one."""
+
+    TYPE: ClassVar[str] = "AnswerIgnored"
+
+    task_id: UUID
+    step: str
+    attempt: int
+    code: str
+    reason: str
+    answer_type: str
+    worker: str = ""
+
+
+TASK_EVENTS: tuple[type[Event], ...] = (
+    TaskAccepted,
+    StepBypassed,
+    StepDispatched,
+    StepHeartbeatRecorded,
+    StepCompleted,
+    StepFailed,
+    StepTimedOut,
+    StepCancelled,
+    StepResolvedManually,
+    StepReopened,
+    TaskCompleted,
+    TaskFailed,
+    TaskCancelled,
+    TaskReopened,
+    TaskResolvedManually,
+)
+EVENTS: tuple[type[Event], ...] = (
+    *TASK_EVENTS,
+    TemplateRegistered,
+    MessageQuarantined,
+    MessageResubmitted,
+    AnswerIgnored,
+)
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+"""From (type, version) to a function that gives the data of the next version."""
+
+_BY_TYPE = {event.TYPE: event for event in EVENTS}
+
+
+class Metadata(BaseModel):
+    """What the events of one record share.
+
+    Shape: `at_ms` is the store's clock; `causation_id` the message or timer that caused the decision; `actor` is
+    `<kind>/<name>`, of kind worker, client, operator, timer or coordinator.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_ms: Milliseconds
+    tenant: str = "default"
+    correlation_id: str = ""
+    causation_id: str = ""
+    actor: str = "coordinator"
+
+
+class Record(BaseModel):
+    """The events of one decision, and the place of the first of them in the stream's history, counted from 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: int
+    meta: Metadata
+    events: tuple[Event, ...]
+
+
+def encode_record(record: Record) -> bytes:
+    """Give the canonical JSON that is stored."""
+    return codec.encode(
+        {
+            "first": record.first,
+            "meta": record.meta.model_dump(mode="json"),
+            "events": [
+                {"type": event.TYPE, "version": event.VERSION, "data": event.model_dump(mode="json")}
+                for event in record.events
+            ],
+        }
+    )
+
+
+def decode_record(data: bytes, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> Record:
+    """Give the record that the stored bytes hold, each event in today's shape.
+
+    Raises:
+        Refused: `event.unknown_type` or `event.unknown_version` (a newer writer: upgrade before reading on), or
+            `event.…` for data that does not fit its shape.
+    """
+    stored = codec.decode(data, limit=len(data))
+    try:
+        meta = Metadata.model_validate(stored["meta"])
+        events = tuple(_event_of(index, entry, upcasters) for index, entry in enumerate(stored["events"]))
+        return Record(first=stored["first"], meta=meta, events=events)
+    except ValidationError as error:
+        raise Refused(problems_of(error, "event")) from error
+
+
+def _event_of(index: int, entry: Mapping[str, Any], upcasters: Mapping[tuple[str, int], Upcaster]) -> Event:
+    name, version, data = entry["type"], entry["version"], entry["data"]
+    event_type = _BY_TYPE.get(name)
+    if event_type is None:
+        raise refuse(
+            "event.unknown_type", f"expected an event type of this release, found {name!r}", f"/events/{index}/type"
+        )
+    while version < event_type.VERSION:
+        data = upcasters[name, version](data)
+        version += 1
+    if version > event_type.VERSION:
+        raise refuse(
+            "event.unknown_version",
+            f"expected {name} up to version {event_type.VERSION}, found {version}",
+            f"/events/{index}/version",
+        )
+    return event_type.model_validate(data)

@@ -1,0 +1,242 @@
+"""The messages that cross the bus: what a CloudEvent of each type carries in `data`.
+
+A client and a worker need these shapes and nothing else of ours. What we read from workers tolerates unknown fields, so
+that a newer worker can talk to an older coordinator; what a client asks for does not, so that a misspelt field is not a
+lost wish.
+"""
+
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stepbus.contracts.problems import Problem
+
+SCHEMA_ROOT = "https://stepbus.dev/schemas"
+
+StepName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}$")]
+TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Attempt = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(max_length=4096)]
+Token = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Message(BaseModel):
+    """What every message has: the CloudEvents type it travels under and the version of its shape."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+    @classmethod
+    def dataschema(cls) -> str:
+        """Give the URI of the JSON Schema of this shape."""
+        return f"{SCHEMA_ROOT}/{cls.TYPE}/{cls.VERSION}"
+
+
+class Request(Message):
+    """What a client asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskRequested(Request):
+    """A client asks for a run of a template.
+
+    Shape: without `version`, the highest registered one; `task_id` or `idempotency_key` makes a repeat the same task;
+    `timeout_ms` is the deadline of the whole task; `replyto` is where `task.accepted` or `task.rejected` goes besides
+    the events channel; `bypass_steps` names steps to leave out, each `skippable` in the template.
+    """
+
+    TYPE: ClassVar[str] = "task.requested"
+
+    template: TemplateName
+    namespace: TemplateName = "default"
+    version: Annotated[str, Field(max_length=256)] | None = None
+    context: dict[str, Any] = {}
+    task_id: UUID | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    timeout_ms: Annotated[int, Field(ge=1)] | None = None
+    bypass_steps: tuple[StepName, ...] = ()
+    replyto: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class TaskCancelRequested(Request):
+    """A client asks that a task stop. Steps in hand are told nothing; their answers are ignored."""
+
+    TYPE: ClassVar[str] = "task.cancel_requested"
+
+    task_id: UUID
+    reason: Text = ""
+
+
+class Inputs(BaseModel):
+    """What a step works on: the task's context, and the result of each step it depends on, by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    context: dict[str, Any]
+    results: dict[str, Any]
+
+
+class StepRequested(Message):
+    """The job: asks a worker for one attempt of one step.
+
+    Shape: `idempotency_key` (`<task>/<step>`) is the same for all attempts: key effects by it. `replyto` is the address
+    that the answer goes to and `token` must be echoed in it. `timeout_ms` is how long the attempt may take from its
+    dispatch on; a heartbeat renews it.
+    """
+
+    TYPE: ClassVar[str] = "step.requested"
+
+    task_id: UUID
+    step: StepName
+    attempt: Attempt
+    handler: str
+    inputs: Inputs
+    timeout_ms: int
+    idempotency_key: str
+    replyto: str
+    token: Token
+
+
+class Answer(Message):
+    """What every answer to a job has: which attempt it is of, and the token of that job."""
+
+    task_id: UUID
+    step: StepName
+    attempt: Attempt
+    token: Token
+    worker: Annotated[str, Field(max_length=256)] = ""
+
+
+class StepCompleted(Answer):
+    """The attempt succeeded, with this result."""
+
+    TYPE: ClassVar[str] = "step.completed"
+
+    result: Any = None
+
+
+class StepError(BaseModel):
+    """Why an attempt failed.
+
+    Shape: `code` is the handler's own word; `retryable: false` is a permanent error; `retry_after` is in seconds and
+    stands instead of the policy's delay.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: Annotated[str, Field(min_length=1, max_length=256)]
+    message: Text = ""
+    retryable: bool = True
+    retry_after: Annotated[float, Field(ge=0, le=30 * 86_400)] | None = None
+    details: Any = None
+
+
+class StepFailed(Answer):
+    """The attempt failed, for this reason."""
+
+    TYPE: ClassVar[str] = "step.failed"
+
+    error: StepError
+
+
+class StepHeartbeat(Answer):
+    """The attempt is alive: its deadline starts anew. `progress` is anything a person would like to see."""
+
+    TYPE: ClassVar[str] = "step.heartbeat"
+
+    progress: Any = None
+
+
+class TaskAccepted(Message):
+    """The task is in the log, at this position."""
+
+    TYPE: ClassVar[str] = "task.accepted"
+
+    task_id: UUID
+    namespace: str
+    name: str
+    version: str
+    position: int
+
+
+class TaskRejected(Message):
+    """The request was refused, for all of these reasons. It is kept in quarantine, from where it can be resubmitted."""
+
+    TYPE: ClassVar[str] = "task.rejected"
+
+    request_id: str
+    problems: tuple[Problem, ...]
+
+
+class TaskChanged(Message):
+    """What the public hears of a task after its acceptance. `status` is the task's state from now on."""
+
+    task_id: UUID
+    namespace: str
+    name: str
+    version: str
+    status: str
+    reason: str = ""
+
+
+class TaskCompleted(TaskChanged):
+    """All steps are done."""
+
+    TYPE: ClassVar[str] = "task.completed"
+
+
+class TaskFailed(TaskChanged):
+    """A step has failed for good and nothing else can move, or the task's deadline has passed."""
+
+    TYPE: ClassVar[str] = "task.failed"
+
+
+class TaskCancelled(TaskChanged):
+    """Somebody cancelled the task."""
+
+    TYPE: ClassVar[str] = "task.cancelled"
+
+
+class TaskReopened(TaskChanged):
+    """A failed task moves again, since an operator retried or resolved a step."""
+
+    TYPE: ClassVar[str] = "task.reopened"
+
+
+class TaskResolvedManually(TaskChanged):
+    """An operator declared the task done."""
+
+    TYPE: ClassVar[str] = "task.resolved_manually"
+
+
+class QuarantineEntry(Message):
+    """A message that could not be applied, whole, with the reason. `body` is base64."""
+
+    TYPE: ClassVar[str] = "message.quarantined"
+
+    message_id: UUID
+    channel: str
+    code: str
+    pointer: str
+    reason: str
+    body: str
+
+
+REQUESTS: tuple[type[Request], ...] = (TaskRequested, TaskCancelRequested)
+ANSWERS: tuple[type[Answer], ...] = (StepCompleted, StepFailed, StepHeartbeat)
+PUBLISHED: tuple[type[Message], ...] = (
+    StepRequested,
+    TaskAccepted,
+    TaskRejected,
+    TaskCompleted,
+    TaskFailed,
+    TaskCancelled,
+    TaskReopened,
+    TaskResolvedManually,
+    QuarantineEntry,
+)
+MESSAGES: tuple[type[Message], ...] = (*REQUESTS, *ANSWERS, *PUBLISHED)

@@ -1,0 +1,51 @@
+"""What is wrong with an input, said so that a person and a program can both act on it.
+
+```
+Refused(ValueError)      an input can't be accepted; carries every problem found, not only the first
+```
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Problem(BaseModel):
+    """One thing that is wrong.
+
+    Shape: `code` is dotted and stable, `pointer` is a JSON pointer (RFC 6901) into the input ("" is the whole of it),
+    `line` counts from 1 and is there where the input was text that a person wrote, `message` names expected and found.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    code: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
+    message: str
+    pointer: str = ""
+    line: int | None = None
+
+
+class Refused(ValueError):
+    """An input can't be accepted. Mend what `problems` names and send it again."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "; ".join(f"{problem.code} at {problem.pointer or '/'}: {problem.message}" for problem in self.problems)
+        )
+
+
+def refuse(code: str, message: str, pointer: str = "", line: int | None = None) -> Refused:
+    """Give the refusal for a single problem, to be raised."""
+    return Refused((Problem(code=code, message=message, pointer=pointer, line=line),))
+
+
+def escape_pointer(token: str) -> str:
+    """Give one reference token of a JSON pointer. Source: RFC 6901, section 3."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def unescape_pointer(token: str) -> str:
+    """Give the key or index that one reference token of a JSON pointer names. Source: RFC 6901, section 4."""
+    return token.replace("~1", "/").replace("~0", "~")
