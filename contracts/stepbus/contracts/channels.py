@@ -1,0 +1,112 @@
+"""The channels of the bus in our words, the same on every broker. Adapters translate them; nobody else parses them.
+
+| channel | who writes | who reads |
+|---|---|---|
+| `tasks` | clients | coordinators |
+| `jobs.<queue>` | relay | workers |
+| `results.<partition>` | workers | coordinators, all partitions at once as `results.*` |
+| `events` | relay | anybody |
+| `quarantine` | relay | operators |
+| `replies.<name>` | relay | the client that asked; nothing is kept of it |
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from stepbus.contracts.problems import refuse
+
+ALL_RESULTS = "results.*"
+MAX_NAME_LENGTH = 128
+
+WORK = frozenset({"tasks", "jobs", "results"})
+"""Kinds whose messages are shared out: each goes to one reader, and is kept until that reader is done with it."""
+
+TOLD = frozenset({"events", "quarantine"})
+"""Kinds whose messages are told to all: they are kept for a while, whoever reads them."""
+
+_TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_PARTITION = re.compile(r"0|[1-9][0-9]{0,4}")
+_PREFIX = re.compile(r"[a-z0-9_-]{1,32}")
+_GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAMES = {"jobs": _TOKENS, "results": _PARTITION, "replies": _TOKENS}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel taken apart. `name` is the queue, the partition (or `*`) or the reply's name; "" where kind is all."""
+
+    kind: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Give the channel as it is written."""
+        return f"{self.kind}.{self.name}" if self.name else self.kind
+
+
+def to_prefix(prefix: str) -> str:
+    """Give the prefix of all channels as it is.
+
+    Raises:
+        Refused: it is not a token that every broker can carry.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise refuse("channel.prefix", f"expected a prefix of 1 to 32 of a-z 0-9 _ -, found {prefix[:200]!r}")
+    return prefix
+
+
+@lru_cache(maxsize=4096)
+def to_send(channel: str) -> Channel:
+    """Give the channel that a message can be sent to.
+
+    Raises:
+        Refused: no such channel can exist, on any broker.
+    """
+    kind, _, name = channel.partition(".")
+    names = _NAMES.get(kind)
+    if names is not None:
+        if len(name) <= MAX_NAME_LENGTH and names.fullmatch(name):
+            return Channel(kind, name)
+    elif channel in {"tasks", "events", "quarantine"}:
+        return Channel(kind)
+    raise refuse(
+        "channel.name",
+        "expected tasks, jobs.<queue>, results.<partition>, events, quarantine or replies.<name>, with names of "
+        f"dot-separated tokens of A-Z a-z 0-9 _ - up to {MAX_NAME_LENGTH} characters, found {channel[:200]!r}",
+    )
+
+
+def to_share(channel: str, group: str) -> Channel:
+    """Give the channel whose messages a group can share.
+
+    Raises:
+        Refused: the channel can't be shared, or the group's name is not a token.
+    """
+    if not _GROUP.fullmatch(group):
+        raise refuse("channel.group", f"expected a group named with 1 to 64 of A-Z a-z 0-9 _ -, found {group[:200]!r}")
+    if channel == ALL_RESULTS:
+        return Channel("results", "*")
+    found = to_send(channel)
+    if found.kind in {"results", "replies"}:
+        raise refuse(
+            "channel.shared", f"expected tasks, jobs.<queue>, results.*, events or quarantine, found {channel!r}"
+        )
+    return found
+
+
+def to_hear(channel: str) -> Channel:
+    """Give the channel that anybody can hear alone.
+
+    Raises:
+        Refused: its messages are shared out, or no such channel can exist.
+    """
+    found = to_send(channel)
+    if found.kind in WORK:
+        raise refuse("channel.heard", f"expected events, quarantine or replies.<name>, found {channel!r}")
+    return found
+
+
+def is_reply(channel: str) -> bool:
+    """Say whether this is a channel that answers to a client may go to."""
+    kind, _, name = channel.partition(".")
+    return kind == "replies" and len(name) <= MAX_NAME_LENGTH and _TOKENS.fullmatch(name) is not None
