@@ -1,0 +1,136 @@
+"""The timeline: a row for each attempt of each step, from its dispatch to its end."""
+
+from stepbus.contracts import events as e
+from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, inserting, updating, worker_of
+from stepbus.projections.steps import TIMED_OUT
+
+_TABLE = Table(
+    "view_attempts",
+    ("task_id", "step", "attempt"),
+    (
+        """CREATE TABLE IF NOT EXISTS view_attempts (
+            task_id TEXT NOT NULL,
+            step TEXT NOT NULL,
+            attempt BIGINT NOT NULL,
+            position BIGINT NOT NULL,
+            record_index BIGINT NOT NULL,
+            dispatched_at_ms BIGINT NOT NULL,
+            started_at_ms BIGINT,
+            ended_at_ms BIGINT,
+            deadline_at_ms BIGINT NOT NULL,
+            retry_at_ms BIGINT,
+            outcome TEXT,
+            worker TEXT,
+            error_code TEXT,
+            PRIMARY KEY (task_id, step, attempt)
+        )""",
+    ),
+)
+
+_DISPATCH = inserting(
+    "view_attempts",
+    "task_id",
+    "step",
+    "attempt",
+    "position",
+    "record_index",
+    "dispatched_at_ms",
+    "deadline_at_ms",
+)
+_BEAT = updating(
+    "view_attempts",
+    ("task_id", "step", "attempt"),
+    "started_at_ms = COALESCE(started_at_ms, :at_ms), deadline_at_ms = :deadline_at_ms, worker = :worker",
+)
+_END = (
+    updating(
+        "view_attempts",
+        ("task_id", "step", "attempt"),
+        "ended_at_ms = :at_ms, outcome = :outcome, worker = COALESCE(:worker, worker), error_code = :code, "
+        "retry_at_ms = :retry_at_ms",
+    )
+    + " AND ended_at_ms IS NULL"
+)
+
+_AttemptEvent = (
+    e.StepDispatched
+    | e.StepHeartbeatRecorded
+    | e.StepCompleted
+    | e.StepFailed
+    | e.StepTimedOut
+    | e.StepCancelled
+    | e.StepResolvedManually
+)
+
+
+def _change(fact: Fact, event: _AttemptEvent, batch: Batch, sql: str, row: Row) -> None:
+    batch.add(fact.stream, sql, {"task_id": fact.stream, "step": event.step, "attempt": event.attempt, **row})
+
+
+def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
+    row: Row = {
+        "position": fact.position,
+        "record_index": fact.index,
+        "dispatched_at_ms": fact.meta.at_ms,
+        "deadline_at_ms": event.deadline_at_ms,
+    }
+    _change(fact, event, batch, _DISPATCH, row)
+
+
+def _beaten(fact: Fact, event: e.StepHeartbeatRecorded, batch: Batch) -> None:
+    row = {"at_ms": fact.meta.at_ms, "deadline_at_ms": event.deadline_at_ms, "worker": worker_of(fact.meta)}
+    _change(fact, event, batch, _BEAT, row)
+
+
+def _end(
+    fact: Fact,
+    event: _AttemptEvent,
+    batch: Batch,
+    outcome: str,
+    code: str | None = None,
+    retry_at_ms: int | None = None,
+) -> None:
+    row: Row = {
+        "at_ms": fact.meta.at_ms,
+        "outcome": outcome,
+        "worker": worker_of(fact.meta),
+        "code": code,
+        "retry_at_ms": retry_at_ms,
+    }
+    _change(fact, event, batch, _END, row)
+
+
+def _completed(fact: Fact, event: e.StepCompleted, batch: Batch) -> None:
+    _end(fact, event, batch, "completed")
+
+
+def _failed(fact: Fact, event: e.StepFailed, batch: Batch) -> None:
+    _end(fact, event, batch, "failed", event.error.code, event.retry_at_ms)
+
+
+def _timed_out(fact: Fact, event: e.StepTimedOut, batch: Batch) -> None:
+    _end(fact, event, batch, "timed_out", TIMED_OUT, event.retry_at_ms)
+
+
+def _cancelled(fact: Fact, event: e.StepCancelled, batch: Batch) -> None:
+    _end(fact, event, batch, "cancelled")
+
+
+def _resolved(fact: Fact, event: e.StepResolvedManually, batch: Batch) -> None:
+    _end(fact, event, batch, "resolved_manually")
+
+
+ATTEMPTS = Projection(
+    "attempts",
+    frozenset({e.TASK}),
+    (_TABLE,),
+    {
+        e.StepDispatched: _dispatched,
+        e.StepHeartbeatRecorded: _beaten,
+        e.StepCompleted: _completed,
+        e.StepFailed: _failed,
+        e.StepTimedOut: _timed_out,
+        e.StepCancelled: _cancelled,
+        e.StepResolvedManually: _resolved,
+    },
+)

@@ -1,0 +1,181 @@
+"""A projection: a pure function from records of the log to SQL statements, and the tables it keeps.
+
+A runner reads the log once, decodes each record once, and lets every projection turn the same entries into statements
+of its own, which it commits together with its own checkpoint. So a projection can be rebuilt, or fall behind, alone.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from stepbus.contracts import codec
+from stepbus.contracts.events import Event, Metadata, decode_record
+from stepbus.orchestrator.ports import Statement, StoredRecord, Value
+
+Row = Mapping[str, Value]
+
+
+class NotApplicable(Exception):
+    """A record can't be applied to a view: upgrade or mend the projection, then start it again; nothing was skipped."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        self.position = position
+        self.reason = reason
+        super().__init__(f"stopped at position {position}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event, where it stands.
+
+    Shape: `sequence` is its place in its stream's history and `index` its place in the record at `position`, from 0;
+    `version` counts the records of the stream.
+    """
+
+    event: Event
+    meta: Metadata
+    stream: str
+    version: int
+    position: int
+    index: int
+    sequence: int
+
+
+class Entry:
+    """One record of the log, decoded when the first projection asks for its facts, and then once for all of them."""
+
+    def __init__(self, stored: StoredRecord) -> None:
+        self.position = stored.position
+        self.category = stored.category
+        self.stored = stored
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        """Give the events of the record, in order.
+
+        Raises:
+            Refused: the record was written by a newer release, or is damaged.
+        """
+        stored = self.stored
+        record = decode_record(stored.data)
+        stream = str(stored.stream)
+        return tuple(
+            Fact(event, record.meta, stream, stored.version, stored.position, index, record.first + index)
+            for index, event in enumerate(record.events)
+        )
+
+
+@dataclass(slots=True)
+class _Group:
+    sql: str
+    rows: list[Row] = field(default_factory=list)
+
+
+class Batch:
+    """Statements in few groups: those about one key stay in their order, those about different keys may change places.
+
+    So the rows of many tasks go into one run of a statement, while the steps of one task happen one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._groups: list[_Group] = []
+        self._by_sql: dict[str, list[int]] = {}
+        self._last: dict[str, int] = {}
+        self._floor = 0
+
+    def add(self, key: str, sql: str, row: Row) -> None:
+        """Add a row about `key`."""
+        lowest = max(self._last.get(key, 0), self._floor)
+        places = self._by_sql.setdefault(sql, [])
+        found = bisect_left(places, lowest)
+        if found == len(places):
+            places.append(len(self._groups))
+            self._groups.append(_Group(sql))
+        place = places[found]
+        self._groups[place].rows.append(row)
+        self._last[key] = place
+
+    def barrier(self) -> None:
+        """Let what follows happen after all that was added so far, whatever its key."""
+        self._floor = len(self._groups)
+
+    @property
+    def statements(self) -> Sequence[Statement]:
+        """Give what was added."""
+        return [Statement(group.sql, group.rows) for group in self._groups]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a view. `key` names the columns that tell its rows apart; its primary key is on them."""
+
+    name: str
+    key: tuple[str, ...]
+    ddl: tuple[str, ...]
+
+
+Handler = Callable[[Fact, Any, Batch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What a view keeps and how it comes about. `handlers` says for each event type which rows it changes."""
+
+    name: str
+    categories: frozenset[str]
+    tables: tuple[Table, ...]
+    handlers: Mapping[type[Event], Handler]
+
+    @property
+    def ddl(self) -> tuple[str, ...]:
+        """Give the statements that create the tables where they aren't there yet."""
+        return tuple(statement for table in self.tables for statement in table.ddl)
+
+    @property
+    def emptying(self) -> tuple[Statement, ...]:
+        """Give the statements that empty the tables."""
+        return tuple(Statement(f"DELETE FROM {table.name}") for table in self.tables)  # noqa: S608 - our own names
+
+    def statements(self, entries: Iterable[Entry]) -> Sequence[Statement]:
+        """Give what the entries change in the view.
+
+        Raises:
+            NotApplicable: one of them can't be applied; it names the position.
+        """
+        batch = Batch()
+        for entry in entries:
+            if entry.category not in self.categories:
+                continue
+            try:
+                for fact in entry.facts:
+                    handler = self.handlers.get(type(fact.event))
+                    if handler is not None:
+                        handler(fact, fact.event, batch)
+            except Exception as error:
+                raise NotApplicable(entry.position, f"{type(error).__name__}: {error}") from error
+        return batch.statements
+
+
+def inserting(table: str, *columns: str) -> str:
+    """Give the statement that adds a row with a parameter for each column, of the column's name."""
+    parameters = ", ".join(f":{column}" for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({parameters})"  # noqa: S608 - our own names
+
+
+def updating(table: str, key: Sequence[str], assignments: str) -> str:
+    """Give the statement that changes the row of a key; each column of it is a parameter of that name."""
+    found = " AND ".join(f"{column} = :{column}" for column in key)
+    return f"UPDATE {table} SET {assignments} WHERE {found}"  # noqa: S608 - our own names
+
+
+def json_text(value: Any) -> str:
+    """Give the canonical JSON of a value, as it stands in a column."""
+    return codec.encode(value).decode()
+
+
+def worker_of(meta: Metadata) -> str | None:
+    """Give the name of the worker whose answer the record is, None if it is no worker's."""
+    kind, _, name = meta.actor.partition("/")
+    return name if kind == "worker" else None
