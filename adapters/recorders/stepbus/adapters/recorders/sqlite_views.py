@@ -1,0 +1,80 @@
+"""View tables in SQLite: in a file, or in memory."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from eventsourcing.persistence import IntegrityError, Tracking
+from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
+
+from stepbus.adapters.recorders.sqlite import SqliteDatastore
+from stepbus.adapters.recorders.views import demand_checkpoint
+from stepbus.orchestrator.ports import Statement
+
+
+class SqliteViewTables(SQLiteTrackingRecorder):
+    """The library's tracking recorder for SQLite, which keeps the checkpoints in the transactions of the rows."""
+
+    datastore: SqliteDatastore
+
+    def create_table(self) -> None:
+        """Create what is not there, in one transaction, so that several processes may do so at once."""
+        with self.datastore.transaction(commit=True) as cursor:
+            for statement in self.create_table_statements:
+                cursor.execute(statement)
+            with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
+                self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Run DDL."""
+        with self.datastore.transaction(commit=True) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def checkpoint(self, projection: str) -> int:
+        """Give the position that a projection's rows stand for."""
+        return self.max_tracking_id(projection) or 0
+
+    def apply(self, projection: str, after: int, position: int, statements: Sequence[Statement]) -> None:
+        """Commit rows and checkpoint together."""
+        with self.datastore.transaction(commit=True) as cursor:
+            demand_checkpoint(projection, after, self._max_tracking_id(projection, cursor) or 0)
+            _run(cursor, statements)
+            self._insert_tracking(cursor, Tracking(projection, position))
+
+    def reset(self, projection: str, statements: Sequence[Statement]) -> None:
+        """Run the statements and forget the checkpoint, in one transaction."""
+        with self.datastore.transaction(commit=True) as cursor:
+            _run(cursor, statements)
+            cursor.execute("DELETE FROM tracking WHERE application_name = ?", (projection,))
+
+    def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
+        """Give the rows of a SELECT."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement.sql, *statement.rows)
+            rows: Sequence[sqlite3.Row] = cursor.fetchall()
+            return [dict(row) for row in rows]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.datastore.close()
+
+
+def open_sqlite_tables(datastore: SqliteDatastore) -> SqliteViewTables:
+    """Give the view tables of a database, made if they are not there."""
+    tables = SqliteViewTables(datastore)
+    try:
+        tables.create_table()
+    except BaseException:
+        tables.close()
+        raise
+    return tables
+
+
+def _run(cursor: SQLiteCursor, statements: Iterable[Statement]) -> None:
+    for statement in statements:
+        if statement.rows:
+            cursor.executemany(statement.sql, statement.rows)
+        else:
+            cursor.execute(statement.sql)

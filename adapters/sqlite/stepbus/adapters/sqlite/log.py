@@ -1,0 +1,196 @@
+"""The log in one SQLite file.
+
+Durable: WAL with `synchronous=FULL`, one fsync a group. Ordered: SQLite has one writer, and the positions are an
+explicit INTEGER PRIMARY KEY, which nothing renumbers (an implicit rowid may be, by VACUUM).
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
+from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
+
+from stepbus.adapters.recorders.log import LAYOUT, KeepSnapshot, LogRecorder
+from stepbus.adapters.recorders.sqlite import SqliteDatastore
+from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+
+PRAGMAS: Mapping[str, str | int] = {"journal_mode": "WAL", "synchronous": "FULL", "wal_autocheckpoint": 4_000}
+
+# The library reads a column of this name; declared, it is the position for good.
+_EVENTS = """
+CREATE TABLE IF NOT EXISTS stored_events (
+    rowid INTEGER PRIMARY KEY,
+    originator_id TEXT NOT NULL,
+    originator_version INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    state BLOB NOT NULL,
+    UNIQUE (originator_id, originator_version)
+)"""
+_IDENTITY = """
+CREATE TABLE IF NOT EXISTS log_identity (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    layout INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    secret BLOB NOT NULL
+)"""
+_SNAPSHOTS = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    originator_id TEXT PRIMARY KEY,
+    originator_version INTEGER NOT NULL,
+    state BLOB NOT NULL
+) WITHOUT ROWID"""
+
+_SELECT = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events "
+_SELECT_HEADS = """
+SELECT value, (SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value) FROM json_each(?)"""
+_INSERT = "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
+_UPSERT_SNAPSHOT = """
+INSERT INTO snapshots (originator_id, originator_version, state) VALUES (?, ?, ?)
+ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
+WHERE snapshots.originator_version <= excluded.originator_version"""
+
+
+class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
+    """The library's process recorder for SQLite, with positions that last and groups that are judged under the lock."""
+
+    datastore: SqliteDatastore
+
+    def __init__(self, datastore: SqliteDatastore) -> None:
+        super().__init__(datastore)
+        self.insert_events_statement = _INSERT
+        self._is_durable = True
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Give the library's tracking table, and our own tables."""
+        (*_, tracking) = super().construct_create_table_statements()
+        return [_EVENTS, tracking, _IDENTITY, _SNAPSHOTS]
+
+    def create_table(self) -> None:
+        """Create what is not there, in one transaction, so that several processes may do so at once."""
+        with self.datastore.transaction(commit=True) as cursor:
+            for statement in self.create_table_statements:
+                cursor.execute(statement)
+            with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
+                self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
+            cursor.execute(
+                "INSERT OR IGNORE INTO log_identity (only, layout, epoch, secret) VALUES (1, ?, ?, ?)",
+                (LAYOUT, secrets.token_hex(8), secrets.token_bytes(32)),
+            )
+
+    @contextmanager
+    def writing(self, *, durably: bool) -> Iterator[SQLiteCursor]:
+        """Hold SQLite's one write lock; without fsync for what may be lost."""
+        if durably != self._is_durable:
+            self.datastore.set_pragma("synchronous", "FULL" if durably else "NORMAL")
+            self._is_durable = durably
+        with self.datastore.transaction(commit=True) as cursor:
+            yield cursor
+
+    def heads(self, cursor: SQLiteCursor, streams: Collection[UUID]) -> Mapping[UUID, int]:
+        """Seek the last version of each stream."""
+        by_hex = {stream.hex: stream for stream in streams}
+        cursor.execute(_SELECT_HEADS, (json.dumps(list(by_hex)),))
+        return {by_hex[name]: head for name, head in cursor.fetchall() if head is not None}
+
+    def find(self, cursor: SQLiteCursor, stream: UUID, version: int) -> StoredRecord | None:
+        """Give one record."""
+        cursor.execute(_SELECT + "WHERE originator_id = ? AND originator_version = ?", (stream.hex, version))
+        row = cursor.fetchone()
+        return None if row is None else _record(row)
+
+    def insert(self, cursor: SQLiteCursor, records: Sequence[StoredEvent]) -> Sequence[int]:
+        """Add the records behind the last one."""
+        return self._insert_events(cursor, records)
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **_: Any
+    ) -> Sequence[int]:
+        first = (self._max_notification_id(c) or 0) + 1
+        c.executemany(
+            self.insert_events_statement,
+            [
+                (position, UUID(str(event.originator_id)).hex, event.originator_version, event.topic, event.state)
+                for position, event in enumerate(stored_events, first)
+            ],
+        )
+        if tracking is not None:
+            self._insert_tracking(c, tracking)
+        return range(first, first + len(stored_events))
+
+    def track(self, cursor: SQLiteCursor, tracking: Tracking) -> None:
+        """Keep how far a reader has come."""
+        self._insert_tracking(cursor, tracking)
+
+    def upsert_snapshot(self, cursor: SQLiteCursor, kept: KeepSnapshot) -> None:
+        """Keep a snapshot, unless a newer one is kept."""
+        cursor.execute(_UPSERT_SNAPSHOT, (kept.stream.hex, kept.snapshot.version, kept.snapshot.data))
+
+    def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
+        """Give the records of a stream above a version."""
+        where = "WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version"
+        return self._select(where, (stream.hex, after))
+
+    def select_log(self, after: int, limit: int, category: str | None) -> Sequence[StoredRecord]:
+        """Give records above a position."""
+        if category is None:
+            return self._select("WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
+        return self._select("WHERE rowid > ? AND topic = ? ORDER BY rowid LIMIT ?", (after, category, limit))
+
+    def _select(self, where: str, parameters: Sequence[str | int]) -> Sequence[StoredRecord]:
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(_SELECT + where, parameters)
+            return [_record(row) for row in cursor.fetchall()]
+
+    def select_snapshot(self, stream: UUID) -> Snapshot | None:
+        """Give the kept snapshot of a stream."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute("SELECT originator_version, state FROM snapshots WHERE originator_id = ?", (stream.hex,))
+            row = cursor.fetchone()
+        return None if row is None else Snapshot(row["originator_version"], row["state"])
+
+    def identify(self) -> LogIdentity:
+        """Give the identity that was made with the tables."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute("SELECT layout, epoch, secret FROM log_identity")
+            row = cursor.fetchone()
+        if row["layout"] != LAYOUT:
+            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {row['layout']}")
+        return LogIdentity(row["epoch"], row["secret"])
+
+    def clock_ms(self) -> int:
+        """Give the machine's clock: whoever opens the file is on this machine."""
+        return time.time_ns() // 1_000_000
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.datastore.close()
+
+
+def open_log(path: Path, busy_timeout_s: float) -> SqliteLog:
+    """Give the log in a file, which is made, readable to its owner only, if it is not there: it holds the log's secret.
+
+    Raises:
+        StoreUnavailable: there is no such folder, or the file is not a log of this layout.
+    """
+    if not path.parent.is_dir():
+        raise StoreUnavailable(f"expected a folder {path.parent} to keep the log in, but there is none")
+    with suppress(OSError):  # SQLite says better what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    log = SqliteLog(SqliteDatastore(str(path), PRAGMAS, busy_timeout_s=busy_timeout_s))
+    try:
+        log.create_table()
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def _record(row: Any) -> StoredRecord:
+    return StoredRecord(row["rowid"], UUID(row["originator_id"]), row["originator_version"], row["topic"], row["state"])
