@@ -1,7 +1,8 @@
 """The settings: one frozen value, read once at the edge.
 
-A setting is looked for on the command line, in the environment (`STEPBUS_<NAME>`) and in one TOML file, in this order; else
-it is the default. What is not a setting is refused by name, wherever it stands: a misspelt one is never a silent default.
+A setting is looked for on the command line, in the environment (`STEPBUS_<NAME>`) and in one TOML file, in this
+order; else it is the default. What is not a setting is refused by name, wherever it stands: a misspelt one is never a
+silent default.
 """
 
 import os
