@@ -1,0 +1,104 @@
+"""The registered templates, ready to run: a fold of the catalogue's one stream."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stepbus.contracts import events as e
+from stepbus.contracts.problems import Problem
+from stepbus.contracts.template import TaskTemplate, from_mapping, semver_key
+from stepbus.orchestrator.core.decide import Decision, Rejection
+from stepbus.orchestrator.core.plan import Plan
+from stepbus.orchestrator.ports import EventStore
+
+
+class Catalogue:
+    """Finds the plan of a template by name and version, or by hash."""
+
+    def __init__(self, store: EventStore, environment: str | None = None) -> None:
+        self._store = store
+        self._environment = environment
+        self._plans: dict[str, Plan] = {}
+        self._versions: dict[tuple[str, str], dict[str, str]] = {}
+        self.version = 0
+        self.events = 0
+
+    async def refresh(self) -> None:
+        """Take in what was registered since the last time, by whichever process."""
+        for stored in await self._store.read_stream(e.CATALOGUE_STREAM, self.version):
+            self.absorb(stored.version, e.decode_record(stored.data))
+
+    def absorb(self, version: int, record: e.Record) -> None:
+        """Take in one record of the catalogue's stream; one that was taken in before changes nothing."""
+        if version <= self.version:
+            return
+        self.version = version
+        self.events += len(record.events)
+        for event in record.events:
+            if isinstance(event, e.TemplateRegistered):
+                plan = Plan.of(TaskTemplate.model_validate(event.template))
+                self._plans[event.template_hash] = plan
+                self._versions.setdefault((event.namespace, event.name), {})[event.version] = event.template_hash
+
+    async def by_hash(self, template_hash: str) -> Plan:
+        """Give the plan that a task keeps to. It is there: no task is accepted before its template is registered."""
+        if template_hash not in self._plans:
+            await self.refresh()
+        return self._plans[template_hash]
+
+    async def find(self, namespace: str, name: str, version: str | None) -> Plan | Problem:
+        """Give the plan of this version, or of the highest one; or what is wrong with the question."""
+        found = self._find(namespace, name, version)
+        if version is None or found is None:
+            await self.refresh()
+            found = self._find(namespace, name, version)
+        if found is not None:
+            return found
+        known = sorted(self._versions.get((namespace, name), {}), key=semver_key)
+        if not known:
+            names = ", ".join(sorted(f"{space}/{title}" for space, title in self._versions)[:20]) or "none"
+            message = f"expected a registered template, found {namespace}/{name}; registered: {names}"
+            return Problem(code="template.unknown", message=message, pointer="/data/template")
+        message = f"expected a version of {namespace}/{name} among {', '.join(known)}, found {version}"
+        return Problem(code="template.unknown_version", message=message, pointer="/data/version")
+
+    def _find(self, namespace: str, name: str, version: str | None) -> Plan | None:
+        versions = self._versions.get((namespace, name), {})
+        wanted = max(versions, key=semver_key, default=None) if version is None else version
+        return self._plans[versions[wanted]] if wanted in versions else None
+
+    def queues(self) -> Iterator[str]:
+        """Give the job queue of every step of every template, some of them more than once."""
+        return (step.queue for plan in self._plans.values() for step in plan.steps)
+
+    def read(self, document: Mapping[str, Any]) -> TaskTemplate:
+        """Give the template that a document holds, in this orchestrator's environment.
+
+        Raises:
+            Refused: with everything that is wrong with it.
+        """
+        environments = document.get("environments")
+        is_named = isinstance(environments, Mapping) and self._environment in environments
+        return from_mapping(document, environment=self._environment if is_named else None)
+
+    def decide(self, template: TaskTemplate) -> Decision:
+        """Register the template: nothing if it is there already, a rejection if other content holds its version."""
+        registered = self._versions.get((template.namespace, template.name), {}).get(template.version)
+        if registered == template.hash:
+            return Decision()
+        if registered is not None:
+            message = (
+                f"expected {template.namespace}/{template.name} {template.version} to stay as registered "
+                f"(hash {registered[:12]}), found hash {template.hash[:12]}; give the change a new version"
+            )
+            return Decision(rejection=Rejection((Problem(code="template.immutable", message=message, pointer="/version"),)))
+        return Decision(
+            (
+                e.TemplateRegistered(
+                    namespace=template.namespace,
+                    name=template.name,
+                    version=template.version,
+                    template_hash=template.hash,
+                    template=template.canonical(),
+                ),
+            )
+        )

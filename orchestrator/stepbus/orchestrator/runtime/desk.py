@@ -1,0 +1,124 @@
+"""What a person or a program asks for at the edge, decided in the same rounds as what comes from the bus."""
+
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from stepbus.contracts import events as e
+from stepbus.contracts import messages
+from stepbus.contracts.problems import Problem, Refused
+from stepbus.orchestrator.core import commands as c
+from stepbus.orchestrator.core.decide import Rejection
+from stepbus.orchestrator.core.plan import Plan
+from stepbus.orchestrator.ports import Delivery, Denied, Done, EventStore, LiveState
+from stepbus.orchestrator.runtime.coordinator import Coordinator
+from stepbus.orchestrator.runtime.intake import Intake, task_id_of
+from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, RegisterIntent, TaskIntent
+
+
+class Desk:
+    """The `Operations` port."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        coordinator: Coordinator,
+        intake: Intake,
+        reply_is_allowed: Callable[[str], bool],
+        health: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._store = store
+        self._coordinator = coordinator
+        self._intake = intake
+        self._reply_is_allowed = reply_is_allowed
+        self._health = health
+
+    async def submit(self, request: messages.TaskRequested, request_id: str, actor: str) -> Done | Denied:
+        """Accept a task, or say all that is wrong with the request."""
+        if request.replyto is not None and not self._reply_is_allowed(request.replyto):
+            message = f"expected an address that a reply may go to, found {request.replyto!r}"
+            return Denied((Problem(code="task.replyto", message=message, pointer="/replyto"),))
+        plan = await self._coordinator.catalogue.find(request.namespace, request.template, request.version)
+        if not isinstance(plan, Plan):
+            return Denied((plan.model_copy(update={"pointer": plan.pointer.removeprefix("/data")}),), "missing")
+        cause = Cause(actor, request_id)
+        command = c.RequestTask(
+            task_id=task_id_of(request, cause.tenant, request_id),
+            plan=plan,
+            context=request.context,
+            request_id=request_id,
+            at_ms=self._coordinator.clock.now_ms(),
+            timeout_ms=request.timeout_ms,
+            bypass_steps=request.bypass_steps,
+            replyto=request.replyto,
+        )
+        return await self._decide(command, cause)
+
+    async def cancel(self, task_id: UUID, reason: str, actor: str) -> Done | Denied:
+        """Stop a task."""
+        return await self._decide(c.CancelTask(task_id, reason, self._now_ms()), Cause(actor, "cancel"))
+
+    async def retry(self, task_id: UUID, step: str, reason: str, actor: str) -> Done | Denied:
+        """Give a step another attempt, now."""
+        return await self._decide(c.RetryStep(task_id, step, reason, self._now_ms()), Cause(actor, "retry"))
+
+    async def resolve_step(self, task_id: UUID, step: str, result: Any, reason: str, actor: str) -> Done | Denied:
+        """Declare a step done."""
+        return await self._decide(c.ResolveStep(task_id, step, result, reason, self._now_ms()), Cause(actor, "resolve"))
+
+    async def resolve_task(self, task_id: UUID, reason: str, actor: str) -> Done | Denied:
+        """Declare a task done."""
+        return await self._decide(c.ResolveTask(task_id, reason, self._now_ms()), Cause(actor, "resolve"))
+
+    async def register(self, template: Mapping[str, Any], actor: str) -> Done | Denied:
+        """Register a template, or say all that is wrong with it."""
+        try:
+            checked = self._coordinator.catalogue.read(template)
+        except Refused as refusal:
+            return Denied(refusal.problems)
+        return _answer(await self._coordinator.submit(RegisterIntent(checked, Cause(actor, "register"))))
+
+    async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:
+        """Send a quarantined message through again; what is wrong with it now is the answer."""
+        entry = await self._quarantined(message_id)
+        if entry is None:
+            message = f"expected a message in quarantine, found {message_id}"
+            return Denied((Problem(code="quarantine.unknown", message=message),), "missing")
+        quarantined, version = entry
+        delivery = Delivery(quarantined.channel, b64decode(quarantined.body), quarantined.headers, 1)
+        outcome = await self._intake.apply(delivery)
+        if outcome.id == message_id:
+            return Denied(quarantined.problems, "conflict")
+        note = NoteIntent(message_id, e.QUARANTINE, e.MessageResubmitted(), Cause(actor, "resubmit"), expected=version)
+        await self._coordinator.submit(note)
+        return _answer(outcome)
+
+    async def live_state(self, task_id: UUID) -> LiveState | None:
+        """Give where a task stands in memory."""
+        task = await self._coordinator.tasks.refreshed(task_id)
+        return None if task is None else LiveState(task.state.version, task.state.events, task.state.digest())
+
+    async def health(self) -> Mapping[str, Any]:
+        """Say how each part is."""
+        return self._health()
+
+    async def _quarantined(self, message_id: UUID) -> tuple[e.MessageQuarantined, int] | None:
+        stored = await self._store.read_stream(message_id)
+        events = [event for entry in stored for event in e.decode_record(entry.data).events]
+        if not events or not isinstance(events[0], e.MessageQuarantined):
+            return None
+        return events[0], len(stored)
+
+    async def _decide(self, command: c.Command, cause: Cause) -> Done | Denied:
+        return _answer(await self._coordinator.submit(TaskIntent(command, cause)))
+
+    def _now_ms(self) -> int:
+        return self._coordinator.clock.now_ms()
+
+
+def _answer(outcome: Outcome) -> Done | Denied:
+    rejection: Rejection | None = outcome.rejection
+    if rejection is not None:
+        return Denied(rejection.problems, rejection.kind)
+    return Done(outcome.id, outcome.position, repeated=outcome.position == 0)

@@ -1,0 +1,125 @@
+"""Carries events to the bus: what the log says was sent is sent, at least once, under an id that the log gives.
+
+The checkpoint moves only behind what the broker confirmed. After a crash the relay sends again what came after it; every
+message has the id it had before, and the answers to a job sent twice are told apart by its attempt.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from time import monotonic
+
+import orjson
+
+from stepbus.contracts import events as e
+from stepbus.contracts.messages import StepError, StepRequested
+from stepbus.orchestrator.core.commands import FailStep
+from stepbus.orchestrator.core.route import Letter, Origin, Place, needs_state, route
+from stepbus.orchestrator.core.state import TaskState
+from stepbus.orchestrator.ports import Bus, EventStore, NotSent, Outgoing
+from stepbus.orchestrator.runtime.coordinator import Coordinator
+from stepbus.orchestrator.runtime.follow import Committed, Follower
+from stepbus.orchestrator.runtime.intents import Cause, TaskIntent
+
+_log = logging.getLogger(__name__)
+
+READER = "relay"
+_CHECKPOINT_EVERY_S = 1.0
+_BATCH = 500
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_ACTOR = Cause(actor="coordinator/relay", causation_id="relay")
+
+
+class Relay:
+    """Publishes what the log says, in order, and remembers how far it has come."""
+
+    def __init__(self, store: EventStore, bus: Bus, coordinator: Coordinator, origin: Origin, follower: Follower) -> None:
+        self._store = store
+        self._bus = bus
+        self._coordinator = coordinator
+        self._origin = origin
+        self._follower = follower
+        coordinator.inform(follower)
+        self._saved_at = 0.0
+        self.confirmed = follower.position
+        self.is_blocked = False
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        await self._bus.provision(sorted(set(self._coordinator.catalogue.queues())))
+        async for batch in self._follower.batches():
+            await self._publish(batch)
+            self.confirmed = batch[-1].position
+            if monotonic() - self._saved_at > _CHECKPOINT_EVERY_S:
+                await self.save()
+
+    async def save(self) -> None:
+        """Keep how far the relay has come."""
+        await self._store.save_checkpoint(READER, self.confirmed)
+        self._saved_at = monotonic()
+
+    async def _publish(self, batch: Sequence[Committed]) -> None:
+        letters: list[Letter] = []
+        for committed in batch:
+            letters.extend(await self._letters(committed))
+            if len(letters) >= _BATCH:
+                await self._send(letters)
+                letters = []
+        await self._send(letters)
+
+    async def _letters(self, committed: Committed) -> list[Letter]:
+        state, letters = committed.state, []
+        for index, event in enumerate(committed.record.events):
+            if isinstance(event, e.TemplateRegistered):
+                await self._coordinator.catalogue.refresh()
+                await self._provision(event)
+            if state is None and needs_state(event):
+                state = await self._state(committed)
+            place = Place(committed.position, index, committed.record.meta, committed.stream)
+            letters.extend(route(self._origin, place, event, state))
+        return letters
+
+    async def _state(self, committed: Committed) -> TaskState:
+        task = await self._coordinator.tasks.load(committed.stream)
+        if task is None or task.state.version < committed.version:
+            task = await self._coordinator.tasks.refreshed(committed.stream)
+        if task is None:
+            msg = f"expected task {committed.stream} to be in the log at position {committed.position}"
+            raise LookupError(msg)
+        return task.state
+
+    async def _provision(self, event: e.TemplateRegistered) -> None:
+        plan = await self._coordinator.catalogue.by_hash(event.template_hash)
+        await self._bus.provision(sorted({step.queue for step in plan.steps}))
+
+    async def _send(self, letters: Sequence[Letter]) -> None:
+        """Publish all of these, again and again until each is confirmed or can never be."""
+        pause = _FIRST_PAUSE_S
+        left = [(letter, self._outgoing(letter)) for letter in letters]
+        while left:
+            answers = await self._bus.publish([outgoing for _, outgoing in left])
+            failed = [(pair, answer) for pair, answer in zip(left, answers, strict=True) if isinstance(answer, NotSent)]
+            left = [pair for pair, answer in failed if not answer.permanent]
+            for (letter, _), answer in failed:
+                if answer.permanent:
+                    await self._undeliverable(letter, answer.reason)
+            self.is_blocked = bool(left)
+            if left:
+                _log.warning("the bus did not confirm %d messages: %s; trying again", len(left), failed[0][1].reason)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _outgoing(self, letter: Letter) -> Outgoing:
+        channel = letter.channel if letter.replyto is None else self._bus.reply_channel(letter.replyto)
+        return Outgoing(channel or "", letter.id, letter.body, letter.key)
+
+    async def _undeliverable(self, letter: Letter, reason: str) -> None:
+        """Fail the step of a job that no broker will ever take; any other letter is only logged: the log has its event."""
+        _log.error("message %s to %s can't be delivered: %s", letter.id, letter.channel or letter.replyto, reason)
+        if letter.channel.startswith("jobs."):
+            await self._coordinator.submit(TaskIntent(self._failure(letter, reason), _ACTOR))
+
+    def _failure(self, letter: Letter, reason: str) -> FailStep:
+        job = StepRequested.model_validate(orjson.loads(letter.body)["data"])
+        error = StepError(code="job.undeliverable", message=reason[:4096], retryable=False)
+        return FailStep(job.task_id, job.step, job.attempt, error, self._coordinator.clock.now_ms())

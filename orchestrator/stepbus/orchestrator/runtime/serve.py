@@ -1,0 +1,164 @@
+"""The parts of one process, started in order, watched, and drained at the end.
+
+A part that fails is logged, shown as unhealthy and begun again; the log keeps what it had not done.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from stepbus.orchestrator.core.route import Origin
+from stepbus.orchestrator.ports import Bus, EventStore, Role
+from stepbus.orchestrator.runtime.catalogue import Catalogue
+from stepbus.orchestrator.runtime.clock import StoreClock
+from stepbus.orchestrator.runtime.coordinator import Coordinator, RoundLimits
+from stepbus.orchestrator.runtime.desk import Desk
+from stepbus.orchestrator.runtime.follow import Follower
+from stepbus.orchestrator.runtime.intake import Intake
+from stepbus.orchestrator.runtime.relay import READER, Relay
+from stepbus.orchestrator.runtime.tasks import Tasks
+from stepbus.orchestrator.runtime.timers import Timers
+
+_log = logging.getLogger(__name__)
+_RESTART_S = 0.5
+_LOOK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds one process: commands a round, tasks at hand, and the time that a drain may take."""
+
+    round: RoundLimits = RoundLimits()
+    cache_tasks: int = 10_000
+    drain_timeout_s: float = 10.0
+
+
+@dataclass(slots=True)
+class _Part:
+    """A loop of this process, and how it is."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    task: "asyncio.Task[None] | None" = None
+    trouble: str = ""
+
+    def begin(self) -> None:
+        self.task = asyncio.create_task(self._watched(), name=self.name)
+
+    async def end(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _watched(self) -> None:
+        while True:
+            try:
+                return await self.run()
+            except Exception as error:  # whatever it is, the other parts go on, and this one begins again
+                self.trouble = repr(error)
+                _log.exception("%s failed and begins again in %s s", self.name, _RESTART_S)
+            await asyncio.sleep(_RESTART_S)
+            self.trouble = ""
+
+
+@dataclass(slots=True)
+class Serving:
+    """What runs in this process."""
+
+    store: EventStore
+    bus: Bus
+    limits: Limits
+    coordinator: Coordinator
+    intake: Intake
+    relay: Relay
+    timers: Timers
+    desk: Desk
+    roles: dict[str, Role] = field(default_factory=dict)
+    parts: dict[str, _Part] = field(default_factory=dict)
+    is_draining: bool = False
+
+    @classmethod
+    async def open(cls, store: EventStore, bus: Bus, partitions: int, environment: str | None, limits: Limits) -> "Serving":
+        """Put the parts together; nothing runs yet."""
+        identity = await store.identity()
+        origin = Origin(
+            identity.epoch, identity.secret, tuple(bus.address(f"results.{number}") for number in range(partitions))
+        )
+        catalogue = Catalogue(store, environment)
+        await catalogue.refresh()
+        tasks = Tasks(store, catalogue, limits.cache_tasks)
+        clock = StoreClock(store)
+        await clock.refresh()
+        coordinator = Coordinator(store, catalogue, tasks, clock, limits.round)
+        intake = Intake(bus, coordinator, origin, limits.round.count)
+        follower = Follower(store, await store.checkpoint(READER))
+        relay = Relay(store, bus, coordinator, origin, follower)
+        timers = await Timers.open(store, coordinator)
+        serving: Serving
+        desk = Desk(
+            store, coordinator, intake, lambda address: bus.reply_channel(address) is not None, lambda: serving.health()
+        )
+        serving = cls(store, bus, limits, coordinator, intake, relay, timers, desk)
+        serving._part("rounds", coordinator.run)
+        return serving
+
+    def coordinate(self) -> None:
+        """Add the coordinator's own loops: intake, relay, timers."""
+        self._part("relay", self.relay.run)
+        self._part("timers", self.timers.run)
+        self._part("intake", self.intake.run)
+
+    def begin(self) -> None:
+        """Let every part run."""
+        for part in self.parts.values():
+            part.begin()
+
+    async def add(self, name: str, role: Role) -> str:
+        """Start a role beside the parts, and give its line for a person."""
+        line = await role.start()
+        self.roles[name] = role
+        return line
+
+    async def drain(self) -> None:
+        """Finish what is in hand: no new work, then the rounds, then the relay; checkpoints last. Takes so long at most."""
+        self.is_draining = True
+        until = monotonic() + self.limits.drain_timeout_s
+        self.intake.stop()
+        for role in reversed(self.roles.values()):
+            await role.stop()
+        if (intake := self.parts.get("intake")) is not None and intake.task is not None:
+            await asyncio.wait([intake.task], timeout=max(until - monotonic(), 0.1))
+        await self._until(until, lambda: self.coordinator.is_idle)
+        if "relay" in self.parts:
+            head = await self.store.head()
+            await self._until(until, lambda: self.relay.confirmed >= head)
+        for part in reversed(self.parts.values()):
+            await part.end()
+        if "relay" in self.parts:
+            await self.relay.save()
+            await self.timers.save()
+
+    def health(self) -> Mapping[str, Any]:
+        """Say how each part and role is."""
+        found = {
+            name: {"ok": not part.trouble and part.task is not None and not part.task.done(), "detail": part.trouble or "runs"}
+            for name, part in self.parts.items()
+        }
+        for name, role in self.roles.items():
+            ok, detail = role.health()
+            found[name] = {"ok": ok, "detail": detail}
+        if self.relay.is_blocked:
+            found["relay"] = {"ok": False, "detail": "the bus confirms nothing"}
+        return {"ready": not self.is_draining and all(part["ok"] for part in found.values()), "parts": found}
+
+    def _part(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self.parts[name] = _Part(name, run)
+
+    async def _until(self, deadline: float, is_so: Callable[[], bool]) -> None:
+        while not is_so() and monotonic() < deadline:
+            await asyncio.sleep(_LOOK_S)
+
+

@@ -1,0 +1,1 @@
+"""What proves that the promises hold, for us and for whoever builds on stepbus."""
