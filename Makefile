@@ -56,6 +56,7 @@ demo: .venv/.run ## run the demo: an order fulfilled by a Python and a TypeScrip
 .PHONY: test
 test: .venv/.dev node-workers ## run every test, with real servers
 	tools/provide.sh postgres
+	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm test --if-present); done
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='contracts/*,orchestrator/stepbus/orchestrator/core/*' --fail-under=100

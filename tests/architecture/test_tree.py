@@ -1,6 +1,5 @@
 """The repository holds what belongs there, and would build anywhere."""
 
-import json
 import re
 
 from tests.architecture.tree import ROOT, files, listing
@@ -77,17 +76,3 @@ def test_no_file_names_a_path_of_one_machine() -> None:
     found = lines_that_match(MACHINE_PATH)
 
     assert not found, listing(found)
-
-
-def test_every_python_package_that_make_installs_is_locked_with_a_hash() -> None:
-    for path in (ROOT / "requirements").glob("*.txt"):
-        requirements = re.split(r"\n(?=\S)", re.sub(r"(?m)^#.*\n", "", path.read_text()).strip())
-        loose = [r for r in requirements if not re.match(r"[\w.-]+==\S+", r) or "--hash=sha256:" not in r]
-        assert not loose, listing(loose)
-
-
-def test_every_node_package_that_make_installs_is_locked_with_a_hash() -> None:
-    for path in (path for path in files() if path.name == "package-lock.json"):
-        packages = json.loads((ROOT / path).read_text())["packages"]
-        loose = [name for name, package in packages.items() if name and "integrity" not in package]
-        assert not loose, listing(loose)

@@ -1,12 +1,17 @@
 """The servers that other tests stand on behave as `tools.servers` says."""
 
 import os
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Any, Self
+from unittest.mock import Mock, call
 
 import nats
 import psycopg
 import pytest
 
-from tools.servers import Nats, Server, ServerError, server
+from tools.servers import Kind, Nats, Server, ServerError, own_server, server
+from tools.servers.places import docker_answers
 
 
 async def test_a_killed_nats_server_comes_back_at_its_url_with_what_it_had_confirmed(own_nats: Server) -> None:
@@ -74,4 +79,107 @@ def test_a_server_without_its_program_is_an_error_that_says_how_to_get_it(
     monkeypatch.setattr("sysconfig.get_path", lambda _name: "")
 
     with pytest.raises(ServerError, match="make install"), server(Nats()):
+        pass
+
+
+class Ready(Kind):
+    """A kind of server that is ready as soon as it is started."""
+
+    name = "Ready"
+    environment_variable = "STEPBUS_TEST_READY_URL"
+    image = "ready:1"
+    container_port = 7
+    container_command = ("ready",)
+    container_environment = MappingProxyType({"LICENCE": "none"})
+
+    def url(self, port: int) -> str:
+        return f"ready://127.0.0.1:{port}"
+
+    def command(self, port: int) -> list[str]:
+        return ["false", str(port)]
+
+    def is_ready(self, port: int) -> bool:
+        return port > 0
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """The calls that a Docker engine gets, in their order."""
+    calls = Mock()
+    engine: Any = calls.engine
+    engine.attrs = {"State": {"Pid": 4711}}
+
+    class Container:
+        """The part of testcontainers' class that is used."""
+
+        def __init__(self, image: str) -> None:
+            calls.create(image)
+
+        def with_command(self, command: list[str]) -> Self:
+            calls.command(*command)
+            return self
+
+        def with_envs(self, **variables: str) -> Self:
+            calls.environment(**variables)
+            return self
+
+        def with_bind_ports(self, container: int, host: int) -> Self:
+            calls.bind(container, host)
+            return self
+
+        def get_wrapped_container(self) -> Any:
+            return engine
+
+        start = calls.start
+        stop = calls.remove
+
+    monkeypatch.setattr("testcontainers.core.container.DockerContainer", Container)
+    monkeypatch.setattr("tools.servers.docker_answers", lambda: True)
+    return calls
+
+
+def test_a_server_in_a_container_is_killed_and_started_again_in_the_same_container(docker: Mock) -> None:
+    with own_server(Ready()) as own:
+        port = int(own.url.rpartition(":")[2])
+        assert own.pid == 4711
+        own.kill()
+        own.start()
+
+    assert docker.mock_calls == [
+        call.create("ready:1"),
+        call.command("ready"),
+        call.environment(LICENCE="none"),
+        call.bind(7, port),
+        call.start(),
+        call.engine.reload(),
+        call.engine.kill("SIGKILL"),
+        call.engine.wait(),
+        call.engine.start(),
+        call.remove(),
+    ]
+
+
+@pytest.fixture
+def fresh_answer() -> Iterator[None]:
+    """Docker is asked anew, now and after the test."""
+    docker_answers.cache_clear()
+    yield
+    docker_answers.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_answer")
+def test_a_docker_engine_that_does_not_answer_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+    assert not docker_answers()
+
+
+def test_a_server_that_ends_at_its_first_start_is_an_error_that_gives_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tools.servers.docker_answers", lambda: False)
+    monkeypatch.setattr(Ready, "command", lambda _self, _port: ["sh", "-c", "echo no licence; exit 1"])
+    monkeypatch.setattr(Ready, "is_ready", lambda _self, _port: False)
+
+    with pytest.raises(ServerError, match="no licence"), own_server(Ready()):
         pass
