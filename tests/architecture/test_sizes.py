@@ -8,7 +8,9 @@ from tests.architecture.tree import ROOT, listing, parsed, product_files
 FILE_LINES = 350
 FUNCTION_LINES = 60
 
-ALLOWED: dict[str, str] = {}
+ALLOWED = {
+    "orchestrator/stepbus/orchestrator/ports.py": "the specification of all ports in one place, most of it docstrings",
+}
 """What may be larger: a path, or a path::function, and the reason."""
 
 
