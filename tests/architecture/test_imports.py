@@ -15,7 +15,7 @@ BREACHES = [
     ("inward", "adapters/recorders/stepbus/adapters/recorders/planted.py", "import stepbus.adapters.memory"),
     ("floors", CORE, "import stepbus.orchestrator.runtime"),
     ("floors", CORE, "import stepbus.orchestrator.ports"),
-    ("floors", "orchestrator/stepbus/orchestrator/ports.py", "import stepbus.orchestrator.core"),
+    ("floors", "orchestrator/stepbus/orchestrator/ports/log.py", "import stepbus.orchestrator.core"),
     ("floors", "orchestrator/stepbus/orchestrator/runtime/planted.py", "import stepbus.orchestrator.bootstrap"),
     ("floors", "orchestrator/stepbus/orchestrator/runtime/planted.py", "import stepbus.orchestrator.testing"),
     ("floors", "orchestrator/stepbus/orchestrator/utils.py", ""),

@@ -82,7 +82,7 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         bus = await stack.enter_async_context(_opened_bus(settings, bus_url))
         serving = await Serving.open(store, bus, settings.partitions, settings.environment, _limits(settings))
         if "coordinator" in roles:
-            serving.coordinate()
+            await serving.coordinate()
         serving.begin()
         stack.push_async_callback(serving.drain)
         found = Running(serving, bus_url)
@@ -100,7 +100,11 @@ async def opened_store(settings: Settings) -> AsyncIterator[EventStore]:
     """Give the log that the settings name, open for the length of the block."""
     factory = _adapter(settings.store).store
     if factory is None:
-        raise refuse("settings.store", f"expected the URL of a store, found {_scheme(settings.store)}:, which keeps no log", "/store")
+        raise refuse(
+            "settings.store",
+            f"expected the URL of a store, found {_scheme(settings.store)}:, which keeps no log",
+            "/store",
+        )
     store = await factory()
     try:
         yield store
@@ -113,7 +117,11 @@ async def opened_views(settings: Settings) -> AsyncIterator[ViewStore]:
     """Give the views beside the log that the settings name, open for the length of the block."""
     factory = _adapter(settings.store).views
     if factory is None:
-        raise refuse("settings.store", f"expected the URL of a store, found {_scheme(settings.store)}:, which keeps no views", "/store")
+        raise refuse(
+            "settings.store",
+            f"expected the URL of a store, found {_scheme(settings.store)}:, which keeps no views",
+            "/store",
+        )
     views = await factory()
     try:
         yield views
@@ -132,7 +140,9 @@ def views_rebuilder() -> Rebuilder:
 async def _opened_bus(settings: Settings, url: str) -> AsyncIterator[Bus]:
     factory = _adapter(url).bus
     if factory is None:
-        raise refuse("settings.bus", f"expected the URL of a bus, found {_scheme(url)}:, which carries no messages", "/bus")
+        raise refuse(
+            "settings.bus", f"expected the URL of a bus, found {_scheme(url)}:, which carries no messages", "/bus"
+        )
     bus = await factory(BusSettings(settings.prefix, settings.partitions, settings.publish_timeout_s))
     try:
         yield bus
@@ -157,7 +167,9 @@ def _adapter(url: str) -> Adapter:
     scheme = _scheme(url)
     known = entry_points(group="stepbus.adapters")
     if scheme not in known.names:
-        raise refuse("settings.url", f"expected a URL that begins with one of {', '.join(sorted(known.names))}, found {scheme!r}")
+        raise refuse(
+            "settings.url", f"expected a URL that begins with one of {', '.join(sorted(known.names))}, found {scheme!r}"
+        )
     try:
         connect: Callable[[str], Adapter] = known[scheme].load()
         return connect(url)
@@ -193,6 +205,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            message = f"expected no other process to serve from {folder}, but one does; stop it, or choose another data folder"
+            message = f"expected no other process to serve from {folder}, but one does; stop it or take another"
             raise refuse("settings.data_in_use", message, "/data") from error
         yield

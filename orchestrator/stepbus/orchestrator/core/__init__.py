@@ -1,1 +1,1 @@
-"""The rules of stepbus, without IO, clock, randomness or ids: what follows from a command, and what an event changes."""
+"""The rules of stepbus, free of IO, clocks, randomness and ids: what follows from a command, what an event changes."""

@@ -1,6 +1,7 @@
 """What an event changes. Total: what has happened is never refused, and an event of no known step changes nothing.
 
-Rule 1: everything that changes a task's state stands in this file. The counts of a state follow from one place, `_move`.
+Rule 1: everything that changes a task's state stands in this file. The counts of a state follow from one place,
+`_move`.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""A template made ready to run: steps by index, edges in both directions, so that readiness costs no look-up by name."""
+"""A template made ready to run: steps by index and edges in both directions, so that readiness looks up no name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from typing import Any, Self
 
 from stepbus.contracts.problems import Problem
 from stepbus.contracts.schema import compile_schema
-from stepbus.contracts.template import StepTemplate, TaskTemplate
+from stepbus.contracts.template import JsonSchema, StepTemplate, TaskTemplate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What all tasks of one template share.
 
-    Shape: `dependencies[i]` and `dependents[i]` are the indices of the steps that step `i` waits for and that wait for it.
+    Shape: `dependencies[i]` and `dependents[i]` are the indices of the steps that step `i` waits for and that wait for
+    it.
     """
 
     template: TaskTemplate
@@ -24,7 +25,7 @@ class Plan:
 
     @classmethod
     def of(cls, template: TaskTemplate) -> Self:
-        """Give the plan of a template that was checked: names are unique, edges lead to steps, and there is no cycle."""
+        """Give the plan of a template that was checked: names are unique, edges lead to steps, there is no cycle."""
         index = {step.name: number for number, step in enumerate(template.steps)}
         dependencies = tuple(tuple(index[name] for name in step.depends_on) for step in template.steps)
         dependents: list[list[int]] = [[] for _ in template.steps]
@@ -46,5 +47,5 @@ class Plan:
         return _problems(self.steps[number].error_schema, error, "/error")
 
 
-def _problems(schema: dict[str, Any] | bool | None, value: Any, pointer: str) -> Iterator[Problem]:
+def _problems(schema: JsonSchema | None, value: Any, pointer: str) -> Iterator[Problem]:
     return iter(()) if schema is None else compile_schema(schema).problems(value, pointer)

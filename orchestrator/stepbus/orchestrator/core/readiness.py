@@ -1,4 +1,6 @@
-"""Which steps may run now. A step is ready when everything it depends on is satisfied; what is ready is dispatched at once.
+"""Which steps may run now.
+
+A step is ready when everything it depends on is satisfied; what is ready is dispatched at once.
 
 The cost of an answer is the number of steps that depend on the satisfied ones, whatever the size of the task.
 """
@@ -15,7 +17,9 @@ def released(state: TaskState, satisfied: Iterable[int]) -> list[int]:
     satisfied = tuple(satisfied)
     if len(satisfied) == 1:
         return [
-            number for number in plan.dependents[satisfied[0]] if waiting[number] == 1 and status[number] == StepStatus.PENDING
+            number
+            for number in plan.dependents[satisfied[0]]
+            if waiting[number] == 1 and status[number] == StepStatus.PENDING
         ]
     arrived = Counter(number for step in satisfied for number in plan.dependents[step])
     return sorted(

@@ -9,9 +9,9 @@ from stepbus.contracts.template import RetryPolicy
 def delay_ms(policy: RetryPolicy, task_id: UUID, step: str, attempt: int, retry_after_s: float | None = None) -> int:
     """Give the delay between the failure of this attempt and the next one.
 
-    Guarantee: the worker's `retry_after_s` stands if it is given. Otherwise the policy's delay, capped by its `max`, is spread
-    by up to `jitter` of itself in either direction; the spread is a hash of (task, step, attempt), so that a replay decides
-    the same.
+    Guarantee: the worker's `retry_after_s` stands if it is given. Otherwise the policy's delay, capped by its `max`, is
+    spread by up to `jitter` of itself in either direction; the spread is a hash of (task, step, attempt), so that a
+    replay decides the same.
     """
     if retry_after_s is not None:
         return round(retry_after_s * 1000)

@@ -1,4 +1,7 @@
-"""Which message each event sends, and to whom. What goes out is a function of the log alone, so it can be sent again."""
+"""Which message each event sends, and to whom.
+
+What goes out is a function of the log alone, so it can be sent again.
+"""
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +70,10 @@ class Place:
 
 
 def route(origin: Origin, place: Place, event: e.Event, state: TaskState | None) -> Iterator[Letter]:
-    """Give the letters of one event. `state` is the task's after the event's record, or later; None for other streams."""
+    """Give the letters of one event.
+
+    `state` is the task's after the event's record, or later; None for other streams.
+    """
     writer = _LETTERS.get(type(event))
     if writer is not None:
         yield from writer(origin, place, event, state)
@@ -133,7 +139,9 @@ def _changed(
     return write
 
 
-def _quarantined(origin: Origin, place: Place, event: e.MessageQuarantined, _state: TaskState | None) -> Iterator[Letter]:
+def _quarantined(
+    origin: Origin, place: Place, event: e.MessageQuarantined, _state: TaskState | None
+) -> Iterator[Letter]:
     first = event.problems[0]
     data = {
         "message_id": str(place.stream),
@@ -189,7 +197,9 @@ _LETTERS: Mapping[type[e.Event], Callable[[Origin, Place, Any, Any], Iterator[Le
     e.TaskFailed: _changed(messages.TaskFailed, TaskStatus.ERROR, lambda event: event.code),
     e.TaskCancelled: _changed(messages.TaskCancelled, TaskStatus.CANCELLED, lambda event: event.reason),
     e.TaskReopened: _changed(messages.TaskReopened, TaskStatus.IN_PROGRESS, lambda _: ""),
-    e.TaskResolvedManually: _changed(messages.TaskResolvedManually, TaskStatus.RESOLVED_MANUALLY, lambda event: event.reason),
+    e.TaskResolvedManually: _changed(
+        messages.TaskResolvedManually, TaskStatus.RESOLVED_MANUALLY, lambda event: event.reason
+    ),
     e.MessageQuarantined: _quarantined,
 }
 _NEED_STATE = frozenset(_LETTERS) - {e.TaskAccepted, e.MessageQuarantined}

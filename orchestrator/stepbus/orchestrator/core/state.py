@@ -1,8 +1,8 @@
 """Where a task stands: flat arrays over the indices of its plan, and a few sparse tables for what only some steps have.
 
-A step is a byte for its status, a byte for its attempts and two for the dependencies it still waits for. Counts are kept
-beside them, so that whether a task is done is known without looking at its steps. The arrays belong to the task, not to the
-plan: a plan that grows while the task runs only lengthens them.
+A step is a byte for its status, a byte for its attempts and two for the dependencies it still waits for. Counts are
+kept beside them, so that whether a task is done is known without looking at its steps. The arrays belong to the task,
+not to the plan: a plan that grows while the task runs only lengthens them.
 """
 
 from array import array
@@ -52,9 +52,10 @@ OPEN = MOVING | {StepStatus.PENDING}
 class TaskState:
     """The fold of a task's events.
 
-    Shape: `version` counts the records folded and `events` the events; version 0 is a task that does not exist. `due_ms` has
-    the deadline of each step in hand and the time of each retry; `raised` the attempts an operator allowed beyond the policy;
-    `results` the results of satisfied steps that have one. `moving`, `satisfied` and `failed` count steps.
+    Shape: `version` counts the records folded and `events` the events; version 0 is a task that does not exist.
+    `due_ms` has the deadline of each step in hand and the time of each retry; `raised` the attempts an operator allowed
+    beyond the policy; `results` the results of satisfied steps that have one. `moving`, `satisfied` and `failed` count
+    steps.
     """
 
     task_id: UUID

@@ -90,7 +90,9 @@ class Catalogue:
                 f"expected {template.namespace}/{template.name} {template.version} to stay as registered "
                 f"(hash {registered[:12]}), found hash {template.hash[:12]}; give the change a new version"
             )
-            return Decision(rejection=Rejection((Problem(code="template.immutable", message=message, pointer="/version"),)))
+            return Decision(
+                rejection=Rejection((Problem(code="template.immutable", message=message, pointer="/version"),))
+            )
         return Decision(
             (
                 e.TemplateRegistered(

@@ -1,7 +1,8 @@
 """Rounds: take what has come, decide all of it, commit once, tell everybody.
 
-While one round commits, the next one gathers; so one fsync carries as many decisions as came in its time, and a lone one
-waits for nobody. A stream that moved on refuses its own appends alone: those are decided again, on what it holds now.
+While one round commits, the next one gathers; so one fsync carries as many decisions as came in its time, and a lone
+one waits for nobody. A stream that moved on refuses its own appends alone: those are decided again, on what it holds
+now.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 _TRIES = 8
 
 
-class Undecidable(Exception):  # noqa: N818 - the decision failed, which is our fault; the message is kept for an operator
+class Undecidable(Exception):
     """The core could not decide this intent; nothing was stored for it."""
 
 
@@ -57,6 +58,16 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a record goes: its stream, the stream's version so far, and the place of the record's first event."""
+
+    stream: UUID
+    expected: int
+    category: str
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     work: _Work
     append: Append
@@ -78,7 +89,9 @@ class _Round:
 class Coordinator:
     """Decides intents in rounds. What `submit` answers is in the log."""
 
-    def __init__(self, store: EventStore, catalogue: Catalogue, tasks: Tasks, clock: StoreClock, limits: RoundLimits) -> None:
+    def __init__(
+        self, store: EventStore, catalogue: Catalogue, tasks: Tasks, clock: StoreClock, limits: RoundLimits
+    ) -> None:
         self._store = store
         self._limits = limits
         self._waiting: deque[_Work] = deque()
@@ -117,7 +130,7 @@ class Coordinator:
                 await self._hold(works)
             except StoreUnavailable as error:
                 self._give_up(works, error)
-            except Exception as error:  # a round must not end the rounds: each intent hears of it
+            except Exception as error:  # noqa: BLE001 - a round must not end the rounds: each intent hears of it
                 _log.exception("a round failed")
                 self._give_up(works, Undecidable(repr(error)))
 
@@ -158,7 +171,8 @@ class Coordinator:
                 self._prepare_registration(draft, work, work.intent)
             case NoteIntent():
                 note = work.intent
-                self._add(draft, work, note.stream, note.expected, note.category, note.expected + 1, (note.event,), note.cause)
+                place = _Place(note.stream, note.expected, note.category, note.expected + 1)
+                self._add(draft, work, place, (note.event,), note.cause)
 
     def _prepare_task(self, draft: _Round, work: _Work, intent: TaskIntent) -> None:
         command, task_id = intent.command, intent.command.task_id
@@ -184,14 +198,13 @@ class Coordinator:
         after.version += 1
         draft.tasks[task_id] = TaskInHand(after, task.tenant, task.correlation_id)
         cause = Cause(intent.cause.actor, intent.cause.causation_id, task.correlation_id, task.tenant)
-        self._add(
-            draft, work, task_id, task.state.version, e.TASK, task.state.events + 1, decision.events, cause, draft.tasks[task_id]
-        )
+        place = _Place(task_id, task.state.version, e.TASK, task.state.events + 1)
+        self._add(draft, work, place, decision.events, cause, draft.tasks[task_id])
 
     def _decided(self, work: _Work, state: TaskState, intent: TaskIntent) -> Decision | None:
         try:
             return decide(state, intent.command)
-        except Exception as error:  # one task that can't be decided must not hold up the others
+        except Exception as error:  # noqa: BLE001 - one task's trouble must not hold up the others
             _log.exception("could not decide %s for task %s", type(intent.command).__name__, state.task_id)
             work.fail(Undecidable(repr(error)))
             return None
@@ -204,33 +217,21 @@ class Coordinator:
         if not decision.events:
             work.finish(Outcome(e.CATALOGUE_STREAM, rejection=decision.rejection))
             return
-        catalogue = self.catalogue
-        self._add(
-            draft,
-            work,
-            e.CATALOGUE_STREAM,
-            catalogue.version,
-            e.CATALOGUE,
-            catalogue.events + 1,
-            decision.events,
-            intent.cause,
-        )
+        place = _Place(e.CATALOGUE_STREAM, self.catalogue.version, e.CATALOGUE, self.catalogue.events + 1)
+        self._add(draft, work, place, decision.events, intent.cause)
 
     def _add(
         self,
         draft: _Round,
         work: _Work,
-        stream: UUID,
-        expected: int,
-        category: str,
-        first: int,
+        place: _Place,
         events: tuple[e.Event, ...],
         cause: Cause,
         task: TaskInHand | None = None,
     ) -> None:
-        record = e.Record(first=first, meta=cause.metadata(self.clock.now_ms()), events=events)
-        append = Append(stream, expected, category, e.encode_record(record))
-        draft.streams.add(stream)
+        record = e.Record(first=place.first, meta=cause.metadata(self.clock.now_ms()), events=events)
+        append = Append(place.stream, place.expected, place.category, e.encode_record(record))
+        draft.streams.add(place.stream)
         draft.prepared.append(_Prepared(work, append, record, task))
 
     async def _commit(self, draft: _Round) -> None:

@@ -1,7 +1,7 @@
 """What is due when: an index over the timers that stand in the log.
 
-A timer is a fact of a task's events (an attempt's deadline, a retry, the deadline of the task), so the index can always be
-built again. It may fire too often, never too seldom: whether a timer still means anything is decided by `decide`.
+A timer is a fact of a task's events (an attempt's deadline, a retry, the deadline of the task), so the index can always
+be built again. It may fire too often, never too seldom: whether a timer still means anything is decided by `decide`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -89,11 +89,13 @@ class DueIndex:
         heapify(heap)
         return cls(tasks, heap)
 
-    def _set(self, task_id: UUID, step: str, timer: Timer) -> None:
+    def put(self, task_id: UUID, step: str, timer: Timer) -> None:
+        """Set the timer of a step, in place of the one it had."""
         self.tasks.setdefault(task_id, {})[step] = timer
         heappush(self.heap, (timer.due_ms, task_id, step))
 
-    def _unset(self, task_id: UUID, step: str) -> None:
+    def drop(self, task_id: UUID, step: str) -> None:
+        """Take the timer of a step away, if it has one."""
         timers = self.tasks.get(task_id)
         if timers is not None:
             timers.pop(step, None)
@@ -103,22 +105,24 @@ class DueIndex:
 
 def _accepted(index: DueIndex, task_id: UUID, event: e.TaskAccepted) -> None:
     if event.deadline_at_ms is not None:
-        index._set(task_id, _TASK, Timer(event.deadline_at_ms, 0))
+        index.put(task_id, _TASK, Timer(event.deadline_at_ms, 0))
 
 
 def _in_hand(index: DueIndex, task_id: UUID, event: e.StepDispatched | e.StepHeartbeatRecorded) -> None:
-    index._set(task_id, event.step, Timer(event.deadline_at_ms, event.attempt))
+    index.put(task_id, event.step, Timer(event.deadline_at_ms, event.attempt))
 
 
 def _ended_badly(index: DueIndex, task_id: UUID, event: e.StepFailed | e.StepTimedOut) -> None:
     if event.retry_at_ms is None:
-        index._unset(task_id, event.step)
+        index.drop(task_id, event.step)
     else:
-        index._set(task_id, event.step, Timer(event.retry_at_ms, event.attempt, retry=True))
+        index.put(task_id, event.step, Timer(event.retry_at_ms, event.attempt, retry=True))
 
 
-def _step_ended(index: DueIndex, task_id: UUID, event: e.StepCompleted | e.StepCancelled | e.StepResolvedManually) -> None:
-    index._unset(task_id, event.step)
+def _step_ended(
+    index: DueIndex, task_id: UUID, event: e.StepCompleted | e.StepCancelled | e.StepResolvedManually
+) -> None:
+    index.drop(task_id, event.step)
 
 
 def _task_stopped(index: DueIndex, task_id: UUID, _event: e.Event) -> None:

@@ -48,8 +48,10 @@ class Follower:
         self._woken.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Committed]]:
-        """Give what comes after the position, for ever. The position moves on when the next batch is asked for, so that a
-        reader that failed in the middle of one is given it again.
+        """Give what comes after the position, for ever.
+
+        The position moves on when the next batch is asked for, so that a reader that failed in the middle of one is
+        given it again.
         """
         while True:
             batch = self._contiguous() or await self._read_back()

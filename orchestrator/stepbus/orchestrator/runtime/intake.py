@@ -10,9 +10,8 @@ import asyncio
 import hmac
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
 from uuid import UUID, uuid5
 
 from stepbus.contracts import envelope, messages
@@ -22,7 +21,7 @@ from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.route import Origin
-from stepbus.orchestrator.ports import Bus, Delivery, StoreUnavailable, Subscription
+from stepbus.orchestrator.ports import Bus, Delivery, Subscription
 from stepbus.orchestrator.runtime.coordinator import Coordinator, Undecidable
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
 
@@ -94,7 +93,9 @@ class Intake:
                 else:
                     free.release()
 
-    async def _settle(self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]) -> None:
+    async def _settle(
+        self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]
+    ) -> None:
         outcomes = await asyncio.gather(*map(self.apply, deliveries), return_exceptions=True)
         applied = []
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
@@ -108,15 +109,21 @@ class Intake:
 
     async def _apply(self, event: CloudEvent, delivery: Delivery) -> Outcome:
         message = messages.read(event)
-        reader = _READERS.get((delivery.channel.partition(".")[0], type(message)))
-        if reader is None:
-            raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
-        return await reader(self, event, message, delivery)
+        match delivery.channel.partition(".")[0], message:
+            case "tasks", messages.TaskRequested():
+                return await self._requested(event, message, delivery)
+            case "tasks", messages.TaskCancelRequested():
+                return await self._cancel_requested(event, message, delivery)
+            case "results", messages.StepCompleted() | messages.StepFailed() | messages.StepHeartbeat():
+                return await self._answered(event, message, delivery)
+        raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
 
     async def _requested(self, event: CloudEvent, request: messages.TaskRequested, delivery: Delivery) -> Outcome:
         if request.replyto is not None and self._bus.reply_channel(request.replyto) is None:
             message = f"expected an address that a reply may go to, found {request.replyto!r}"
-            return await self._reject(delivery, event, None, (Problem(code="task.replyto", message=message, pointer="/data/replyto"),))
+            return await self._reject(
+                delivery, event, None, (Problem(code="task.replyto", message=message, pointer="/data/replyto"),)
+            )
         plan = await self._coordinator.catalogue.find(request.namespace, request.template, request.version)
         if not isinstance(plan, Plan):
             return await self._reject(delivery, event, request.replyto, (plan,))
@@ -218,12 +225,3 @@ def _under_data(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 def _fingerprint(body: bytes) -> str:
     return sha256(body).hexdigest()
-
-
-_READERS: Mapping[tuple[str, type[messages.Message]], Callable[..., Any]] = {
-    ("tasks", messages.TaskRequested): Intake._requested,
-    ("tasks", messages.TaskCancelRequested): Intake._cancel_requested,
-    ("results", messages.StepCompleted): Intake._answered,
-    ("results", messages.StepFailed): Intake._answered,
-    ("results", messages.StepHeartbeat): Intake._answered,
-}

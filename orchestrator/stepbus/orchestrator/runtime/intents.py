@@ -50,7 +50,10 @@ class RegisterIntent:
 
 @dataclass(frozen=True, slots=True)
 class NoteIntent:
-    """Put one event into a stream that is the event's alone. If the stream is there, it is the same note: nothing to do."""
+    """Put one event into a stream that is the event's alone.
+
+    If the stream is there, it is the same note: nothing to do.
+    """
 
     stream: UUID
     category: str

@@ -1,7 +1,7 @@
 """Carries events to the bus: what the log says was sent is sent, at least once, under an id that the log gives.
 
-The checkpoint moves only behind what the broker confirmed. After a crash the relay sends again what came after it; every
-message has the id it had before, and the answers to a job sent twice are told apart by its attempt.
+The checkpoint moves only behind what the broker confirmed. After a crash the relay sends again what came after it;
+every message has the id it had before, and the answers to a job sent twice are told apart by its attempt.
 """
 
 import asyncio
@@ -33,7 +33,9 @@ _ACTOR = Cause(actor="coordinator/relay", causation_id="relay")
 class Relay:
     """Publishes what the log says, in order, and remembers how far it has come."""
 
-    def __init__(self, store: EventStore, bus: Bus, coordinator: Coordinator, origin: Origin, follower: Follower) -> None:
+    def __init__(
+        self, store: EventStore, bus: Bus, coordinator: Coordinator, origin: Origin, follower: Follower
+    ) -> None:
         self._store = store
         self._bus = bus
         self._coordinator = coordinator
@@ -46,7 +48,6 @@ class Relay:
 
     async def run(self) -> None:
         """Publish for ever."""
-        await self._bus.provision(sorted(set(self._coordinator.catalogue.queues())))
         async for batch in self._follower.batches():
             await self._publish(batch)
             self.confirmed = batch[-1].position
@@ -114,7 +115,7 @@ class Relay:
         return Outgoing(channel or "", letter.id, letter.body, letter.key)
 
     async def _undeliverable(self, letter: Letter, reason: str) -> None:
-        """Fail the step of a job that no broker will ever take; any other letter is only logged: the log has its event."""
+        """Fail the step of a job that no broker will ever take; others are only logged: the log has their event."""
         _log.error("message %s to %s can't be delivered: %s", letter.id, letter.channel or letter.replyto, reason)
         if letter.channel.startswith("jobs."):
             await self._coordinator.submit(TaskIntent(self._failure(letter, reason), _ACTOR))

@@ -31,7 +31,7 @@ _LOOK_S = 0.01
 class Limits:
     """What bounds one process: commands a round, tasks at hand, and the time that a drain may take."""
 
-    round: RoundLimits = RoundLimits()
+    round: RoundLimits = field(default_factory=RoundLimits)
     cache_tasks: int = 10_000
     drain_timeout_s: float = 10.0
 
@@ -57,7 +57,7 @@ class _Part:
         while True:
             try:
                 return await self.run()
-            except Exception as error:  # whatever it is, the other parts go on, and this one begins again
+            except Exception as error:  # noqa: BLE001 - the other parts go on, and this one begins again
                 self.trouble = repr(error)
                 _log.exception("%s failed and begins again in %s s", self.name, _RESTART_S)
             await asyncio.sleep(_RESTART_S)
@@ -81,7 +81,9 @@ class Serving:
     is_draining: bool = False
 
     @classmethod
-    async def open(cls, store: EventStore, bus: Bus, partitions: int, environment: str | None, limits: Limits) -> "Serving":
+    async def open(
+        cls, store: EventStore, bus: Bus, partitions: int, environment: str | None, limits: Limits
+    ) -> "Serving":
         """Put the parts together; nothing runs yet."""
         identity = await store.identity()
         origin = Origin(
@@ -97,16 +99,15 @@ class Serving:
         follower = Follower(store, await store.checkpoint(READER))
         relay = Relay(store, bus, coordinator, origin, follower)
         timers = await Timers.open(store, coordinator)
-        serving: Serving
-        desk = Desk(
-            store, coordinator, intake, lambda address: bus.reply_channel(address) is not None, lambda: serving.health()
-        )
+        desk = Desk(store, coordinator, intake, lambda address: bus.reply_channel(address) is not None)
         serving = cls(store, bus, limits, coordinator, intake, relay, timers, desk)
         serving._part("rounds", coordinator.run)
+        desk.health_of = serving.health
         return serving
 
-    def coordinate(self) -> None:
-        """Add the coordinator's own loops: intake, relay, timers."""
+    async def coordinate(self) -> None:
+        """Provision the bus, and add the coordinator's own loops: relay, timers, intake."""
+        await self.bus.provision(sorted(set(self.coordinator.catalogue.queues())))
         self._part("relay", self.relay.run)
         self._part("timers", self.timers.run)
         self._part("intake", self.intake.run)
@@ -123,7 +124,10 @@ class Serving:
         return line
 
     async def drain(self) -> None:
-        """Finish what is in hand: no new work, then the rounds, then the relay; checkpoints last. Takes so long at most."""
+        """Finish what is in hand: no new work, then the rounds, then the relay; checkpoints last.
+
+        Takes so long at most.
+        """
         self.is_draining = True
         until = monotonic() + self.limits.drain_timeout_s
         self.intake.stop()
@@ -144,7 +148,10 @@ class Serving:
     def health(self) -> Mapping[str, Any]:
         """Say how each part and role is."""
         found = {
-            name: {"ok": not part.trouble and part.task is not None and not part.task.done(), "detail": part.trouble or "runs"}
+            name: {
+                "ok": not part.trouble and part.task is not None and not part.task.done(),
+                "detail": part.trouble or "runs",
+            }
             for name, part in self.parts.items()
         }
         for name, role in self.roles.items():
@@ -158,7 +165,5 @@ class Serving:
         self.parts[name] = _Part(name, run)
 
     async def _until(self, deadline: float, is_so: Callable[[], bool]) -> None:
-        while not is_so() and monotonic() < deadline:
+        while not is_so() and monotonic() < deadline:  # noqa: ASYNC110 - counters of other loops, at a drain only
             await asyncio.sleep(_LOOK_S)
-
-

@@ -69,7 +69,7 @@ class Tasks:
             if task is None:
                 accepted = record.events[0]
                 if not isinstance(accepted, e.TaskAccepted):
-                    msg = f"expected stream {stored.stream} to begin with TaskAccepted, but it begins with {accepted.TYPE}"
+                    msg = f"expected {stored.stream} to begin with TaskAccepted, but it begins with {accepted.TYPE}"
                     raise TypeError(msg)
                 plan = await self._catalogue.by_hash(accepted.template_hash)
                 state = TaskState.blank(stored.stream, plan)

@@ -1,6 +1,7 @@
 """Fires what is due: follows the log into an index of timers, and turns each into a command when its time has come.
 
-The index is kept in memory. A snapshot of it, with the position it stands for, keeps a restart from reading the whole log.
+The index is kept in memory. A snapshot of it, with the position it stands for, keeps a restart from reading the whole
+log.
 """
 
 import asyncio

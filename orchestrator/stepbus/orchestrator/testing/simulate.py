@@ -170,7 +170,8 @@ def simulate(template: TaskTemplate, script: Script) -> Simulation:
     if problems:
         raise Refused(problems)
     task_id = uuid5(UUID(int=0), f"{template.hash}/{script.seed}")
-    world = _World(TaskState.blank(task_id, plan), script, Random(script.seed))  # noqa: S311 - a simulation, not a secret
+    random = Random(script.seed)  # noqa: S311 - a simulation, not a secret
+    world = _World(TaskState.blank(task_id, plan), script, random)
     command: Command | None = RequestTask(task_id, plan, {}, f"simulation-{script.seed}", START_MS)
     while command is not None:
         world.apply(command)

@@ -1,7 +1,7 @@
 """What follows from a command: events, or a rejection with a code. Pure; a repeat decides nothing.
 
-A step is dispatched in the same decision as the fact that made it ready, and a task ends in the same decision as the step
-that ended it, so neither can be lost between two.
+A step is dispatched in the same decision as the fact that made it ready, and a task ends in the same decision as the
+step that ended it, so neither can be lost between two.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,7 @@
-"""A worker answers. Only the current attempt of a step in hand is heard; any other answer changes nothing and says why."""
+"""A worker answers.
+
+Only the current attempt of a step in hand is heard; any other answer changes nothing and says why.
+"""
 
 from collections.abc import Iterable
 
@@ -39,7 +42,10 @@ def fail_step(state: TaskState, command: FailStep) -> Decision:
 
 
 def record_heartbeat(state: TaskState, command: RecordHeartbeat) -> Decision:
-    """Start the deadline anew. Recorded are the first beat, one in each half of a timeout, and progress at most so often."""
+    """Start the deadline anew.
+
+    Recorded are the first beat, one in each half of a timeout, and progress at most so often.
+    """
     number = state.plan.index.get(command.step)
     if number is None or not _is_current(state, number, command):
         return NOTHING
@@ -76,9 +82,7 @@ def ended_badly(
 
 
 def _failed(state: TaskState, number: int, attempt: int, error: StepError, at_ms: int) -> Decision:
-    retry_at_ms, consequences = ended_badly(
-        state, number, attempt, at_ms, error.retry_after, retryable=error.retryable
-    )
+    retry_at_ms, consequences = ended_badly(state, number, attempt, at_ms, error.retry_after, retryable=error.retryable)
     name = state.plan.steps[number].name
     return Decision((e.StepFailed(step=name, attempt=attempt, error=error, retry_at_ms=retry_at_ms), *consequences))
 
@@ -91,7 +95,7 @@ def _broken(what: str, problems: Iterable[Problem], error: StepError | None = No
         told["error"] = error.model_dump(mode="json", exclude_none=True)
     return StepError(
         code=f"{what}.schema",
-        message=f"expected {what} to keep the template's {what}_schema, but {shown[0]['message']} at {shown[0]['pointer']}"[:4096],
+        message=f"{shown[0]['message']} at {shown[0]['pointer']}, by the template's {what}_schema"[:4096],
         retryable=error is None or error.retryable,
         retry_after=None if error is None else error.retry_after,
         details=told,
@@ -113,7 +117,11 @@ def _unheard(state: TaskState, number: int | None, answer: CompleteStep | FailSt
     if answer.attempt < attempts:
         message = f"expected attempt {attempts} of {answer.step!r}, found {answer.attempt}, which it superseded"
         return rejected("result.superseded", message, "/data/attempt")
-    if status == StepStatus.COMPLETE and isinstance(answer, CompleteStep) and answer.result == state.results.get(number):
+    if (
+        status == StepStatus.COMPLETE
+        and isinstance(answer, CompleteStep)
+        and answer.result == state.results.get(number)
+    ):
         return rejected("result.duplicate", f"attempt {attempts} of {answer.step!r} is complete with this very result")
     if status == StepStatus.COMPLETE:
         return rejected("result.conflicting", f"attempt {attempts} of {answer.step!r} is complete with another result")

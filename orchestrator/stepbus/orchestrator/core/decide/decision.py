@@ -47,12 +47,16 @@ def dispatch(state: TaskState, numbers: Iterable[int], at_ms: int) -> Iterator[e
         yield e.StepDispatched(step=step.name, attempt=state.attempts[number] + 1, deadline_at_ms=at_ms + step.timeout)
 
 
-def blocked(state: TaskState, moving: int, newly_failed: Iterable[int] = (), mended: int | None = None) -> Iterator[e.Event]:
+def blocked(
+    state: TaskState, moving: int, newly_failed: Iterable[int] = (), mended: int | None = None
+) -> Iterator[e.Event]:
     """Give the task's failure if nothing moves any more. `mended` is a failed step that no longer is one."""
     if moving:
         return
     failed = {*state.numbers(StepStatus.ERROR), *state.numbers(StepStatus.CANCELLED), *newly_failed} - {mended}
-    yield e.TaskFailed(code=BLOCKED_BY_FAILURES, failed_steps=tuple(state.plan.steps[number].name for number in sorted(failed)))
+    yield e.TaskFailed(
+        code=BLOCKED_BY_FAILURES, failed_steps=tuple(state.plan.steps[number].name for number in sorted(failed))
+    )
 
 
 def cancel_steps(state: TaskState, statuses: Container[int] = OPEN) -> Iterator[e.StepCancelled]:

@@ -42,7 +42,9 @@ def retry_step(state: TaskState, command: RetryStep) -> Decision:
             reopened = e.StepReopened(step=command.step, max_attempts=allowed, reason=command.reason)
             return Decision((*_reopening(state), reopened, *dispatch(state, (number,), command.at_ms)))
         case StepStatus.ERROR | StepStatus.CANCELLED:
-            return rejected("step.attempts_exhausted", f"expected fewer than {MAX_ATTEMPTS} attempts, but it had {attempts}")
+            return rejected(
+                "step.attempts_exhausted", f"expected fewer than {MAX_ATTEMPTS} attempts, but it had {attempts}"
+            )
         case status:
             found = StepStatus(status).name.lower()
             return rejected("step.not_failed", f"expected {command.step!r} to have failed, but it is {found}")
@@ -57,7 +59,9 @@ def resolve_step(state: TaskState, command: ResolveStep) -> Decision:
         return _task_ended(state)
     status = StepStatus(state.step_status[number])
     if status in SATISFIED:
-        return rejected("step.ended", f"expected {command.step!r} to be open or failed, but it is {status.name.lower()}")
+        return rejected(
+            "step.ended", f"expected {command.step!r} to be open or failed, but it is {status.name.lower()}"
+        )
     resolved = e.StepResolvedManually(
         step=command.step, attempt=state.attempts[number], result=command.result, reason=command.reason
     )

@@ -46,7 +46,9 @@ def _bypass_problems(command: RequestTask) -> Iterator[Problem]:
         pointer = f"/bypass_steps/{position}"
         number = command.plan.index.get(name)
         if number is None:
-            yield Problem(code="task.unknown_step", message=f"expected a step of the template, found {name!r}", pointer=pointer)
+            yield Problem(
+                code="task.unknown_step", message=f"expected a step of the template, found {name!r}", pointer=pointer
+            )
         elif not command.plan.steps[number].skippable:
             message = f"expected a step that the template calls skippable, but {name!r} is not"
             yield Problem(code="task.not_skippable", message=message, pointer=pointer)

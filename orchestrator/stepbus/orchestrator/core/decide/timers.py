@@ -30,7 +30,7 @@ def dispatch_retry(state: TaskState, command: DispatchRetry) -> Decision:
 
 
 def time_out_task(state: TaskState, command: TimeOutTask) -> Decision:
-    """Fail a task whose deadline has passed: what moves is cancelled, what is pending stays for an operator to move on."""
+    """Fail a task whose deadline has passed: what moves is cancelled, what is pending waits for an operator."""
     is_running = state.status in (TaskStatus.PENDING, TaskStatus.IN_PROGRESS)
     if not is_running or state.deadline_at_ms is None or command.at_ms < state.deadline_at_ms:
         return NOTHING

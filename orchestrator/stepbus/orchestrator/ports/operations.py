@@ -1,0 +1,78 @@
+"""What the orchestrator offers to those who stand at its edge."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from stepbus.contracts.messages import TaskRequested
+from stepbus.contracts.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is in the log. `position` is the record's, to read your own write by; `id` names what it was done to."""
+
+    id: UUID
+    position: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """It was refused, for all of these reasons; nothing was changed. `kind` is `invalid`, `missing` or `conflict`."""
+
+    problems: Sequence[Problem]
+    kind: str = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Where a task stands in the coordinator's memory: records and events folded, and the SHA-256 of the state."""
+
+    version: int
+    events: int
+    digest: str
+
+
+class Operations(Protocol):
+    """What a person or a program may ask of the orchestrator. Whatever is `Done` is in the log when it is answered."""
+
+    async def submit(self, request: TaskRequested, request_id: str, actor: str) -> Done | Denied:
+        """Accept a task.
+
+        The same `task_id` or `idempotency_key` again is `Done` with `repeated`, and makes no second task.
+        """
+        ...
+
+    async def cancel(self, task_id: UUID, reason: str, actor: str) -> Done | Denied:
+        """Stop a task."""
+        ...
+
+    async def retry(self, task_id: UUID, step: str, reason: str, actor: str) -> Done | Denied:
+        """Give a step that failed for good another attempt, or dispatch now one that waits for its retry."""
+        ...
+
+    async def resolve_step(self, task_id: UUID, step: str, result: Any, reason: str, actor: str) -> Done | Denied:
+        """Declare a step done, with this result."""
+        ...
+
+    async def resolve_task(self, task_id: UUID, reason: str, actor: str) -> Done | Denied:
+        """Declare a task done, whatever its steps say."""
+        ...
+
+    async def register(self, template: Mapping[str, Any], actor: str) -> Done | Denied:
+        """Register a template, given as the parsed document. The same content again is `Done` with `repeated`."""
+        ...
+
+    async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:
+        """Send a quarantined message through again."""
+        ...
+
+    async def live_state(self, task_id: UUID) -> LiveState | None:
+        """Give where a task stands in memory, loading it if need be; None for an unknown task."""
+        ...
+
+    async def health(self) -> Mapping[str, Any]:
+        """Say how each part is: `{"ready": bool, "parts": {name: {"ok": bool, "detail": str}}}`."""
+        ...
