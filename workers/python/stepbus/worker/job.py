@@ -1,0 +1,94 @@
+"""A job as it arrives, and the entry that keeps a message that is none.
+
+A message that is no valid job stays so however often it is delivered: it goes to the quarantine channel, with the
+reason, and is acked. What a newer coordinator adds to a job is let be.
+"""
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from stepbus.contracts import envelope
+from stepbus.contracts.codec import MAX_MESSAGE_BYTES
+from stepbus.contracts.envelope import CloudEvent
+from stepbus.contracts.events import STREAMS
+from stepbus.contracts.messages import QuarantineEntry, StepRequested
+from stepbus.contracts.problems import Refused, refuse
+from stepbus.contracts.validation import problems_of
+from stepbus.orchestrator.ports import Bus, Delivery, Outgoing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_PARTITION = re.compile(r"[0-9]{1,5}$")
+_KEPT_BYTES = MAX_MESSAGE_BYTES // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to be made. `answers` is the channel that its answer goes to."""
+
+    request: StepRequested
+    envelope: CloudEvent
+    answers: str
+
+    @property
+    def key(self) -> tuple[UUID, str, int]:
+        """Give what two deliveries of one attempt have in common."""
+        return (self.request.task_id, self.request.step, self.request.attempt)
+
+
+def read_job(bus: Bus, delivery: Delivery) -> Job:
+    """Give the job that a message asks for.
+
+    Raises:
+        Refused: it is no job, and will be none when it is delivered again.
+    """
+    event = envelope.read(delivery.body, delivery.headers)
+    if event.type != StepRequested.TYPE:
+        raise refuse("message.type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
+    try:
+        request = StepRequested.model_validate(event.data)
+    except ValidationError as error:
+        raise Refused(problems_of(error, "message", "/data")) from error
+    return Job(request, event, _answers_channel(bus, request.replyto))
+
+
+def quarantined(source: str, delivery: Delivery, refused: Refused, now: "datetime") -> Outgoing:
+    """Give the entry for the quarantine channel; the same message makes the same entry. A very long one is cut."""
+    entry_id = uuid5(STREAMS, f"{delivery.channel}:{sha256(delivery.body).hexdigest()}")
+    first = refused.problems[0]
+    kept = delivery.body[:_KEPT_BYTES]
+    cut = "" if len(kept) == len(delivery.body) else f" (kept are {len(kept)} of its {len(delivery.body)} bytes)"
+    entry = QuarantineEntry(
+        message_id=entry_id,
+        channel=delivery.channel,
+        code=first.code,
+        pointer=first.pointer,
+        reason=first.message + cut,
+        body=b64encode(kept).decode(),
+    )
+    event = CloudEvent(
+        id=str(entry_id),
+        source=source,
+        type=entry.TYPE,
+        time=now,
+        dataschema=entry.dataschema(),
+        data=entry.model_dump(mode="json"),
+    )
+    return Outgoing("quarantine", event.id, envelope.write(event), event.id)
+
+
+def _answers_channel(bus: Bus, address: str) -> str:
+    """Give the channel behind an address, which must be one of results: a token is sent nowhere else."""
+    partition = _PARTITION.search(address)
+    if partition is not None:
+        channel = f"results.{int(partition[0])}"
+        if bus.address(channel) == address:
+            return channel
+    raise refuse("message.replyto", f"expected an address of answers, found {address[:200]!r}", "/data/replyto")

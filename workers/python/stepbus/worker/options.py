@@ -1,0 +1,36 @@
+"""How a worker is set up."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+
+def own_name() -> str:
+    """Give a name that tells this process from others."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a worker is told.
+
+    Shape: `name` stands in every answer; `concurrency` is how many handlers run at once; `max_deliveries` is how often
+    a job may be delivered before it is answered as failed instead of run: it may be what kills its workers.
+    """
+
+    url: str = DEFAULT_URL
+    prefix: str = "stepbus"
+    name: str = field(default_factory=own_name)
+    concurrency: int = 16
+    grace_s: float = 30.0
+    max_deliveries: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what can't work."""
+        for name in ("concurrency", "max_deliveries"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of 1 or more, found {getattr(self, name)}")
+        if self.grace_s < 0:
+            raise ValueError(f"expected a grace of 0 or more seconds, found {self.grace_s}")
