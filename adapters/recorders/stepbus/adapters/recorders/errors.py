@@ -1,11 +1,21 @@
-"""From the library's errors to those of the ports."""
+"""From a database driver's errors to the library's, and from these to those of the ports."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from eventsourcing import persistence
 from eventsourcing.persistence import DataError, PersistenceError
 
 from stepbus.orchestrator.ports import StoreUnavailable
+
+
+def library_error(error: Exception) -> PersistenceError:
+    """Give the library's error for one of a driver's. Source: PEP 249, whose names both have."""
+    for kind in type(error).__mro__:
+        of_library = getattr(persistence, kind.__name__, None)
+        if isinstance(of_library, type) and issubclass(of_library, PersistenceError):
+            return of_library(str(error))
+    return PersistenceError(str(error))
 
 
 @contextmanager

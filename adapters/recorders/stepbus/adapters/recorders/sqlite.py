@@ -8,11 +8,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from eventsourcing import persistence
-from eventsourcing.persistence import PersistenceError
 from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore
 
 from stepbus.adapters.recorders.connections import OwnConnections
+from stepbus.adapters.recorders.errors import library_error
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -94,9 +93,7 @@ class SqliteDatastore(SQLiteDatastore):
 
 @contextmanager
 def _as_library_errors() -> Iterator[None]:
-    """Give the errors of sqlite3 as the library's of the same name."""
     try:
         yield
     except sqlite3.Error as error:
-        library_error = getattr(persistence, type(error).__name__, PersistenceError)
-        raise library_error(str(error)) from error
+        raise library_error(error) from error

@@ -106,7 +106,7 @@ class ThreadedViews:
 
 
 async def open_views(open_tables: Callable[[], ViewTables], *, one_thread: bool = False) -> ThreadedViews:
-    """Give the view store on the tables that `open_tables` opens; `one_thread` if only the thread that opens may use them.
+    """Give the view store on the tables that `open_tables` opens; `one_thread` if only the opening thread may use them.
 
     Raises:
         StoreUnavailable: the database can not be opened.

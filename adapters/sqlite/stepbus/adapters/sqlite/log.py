@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS stored_events (
 )"""
 _IDENTITY = """
 CREATE TABLE IF NOT EXISTS log_identity (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id INTEGER PRIMARY KEY CHECK (id = 1),
     layout INTEGER NOT NULL,
     epoch TEXT NOT NULL,
     secret BLOB NOT NULL
@@ -80,7 +80,7 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
             with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
                 self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
             cursor.execute(
-                "INSERT OR IGNORE INTO log_identity (only, layout, epoch, secret) VALUES (1, ?, ?, ?)",
+                "INSERT OR IGNORE INTO log_identity (id, layout, epoch, secret) VALUES (1, ?, ?, ?)",
                 (LAYOUT, secrets.token_hex(8), secrets.token_bytes(32)),
             )
 

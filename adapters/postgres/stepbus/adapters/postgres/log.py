@@ -1,0 +1,239 @@
+"""The log in PostgreSQL.
+
+Ordered: every group holds the events table in EXCLUSIVE mode from before it reads the heads of its streams until it is
+committed, and numbers its records on from the last one; so positions become visible in their order, whoever writes, and
+a reader that has seen one has seen all before it. (The library's database functions take no such lock and drop the
+checkpoint; they are never used.) The lock is held for two round trips and one flush, for a whole group.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, LiteralString, TypeVar, TypeVarTuple
+from uuid import UUID
+
+from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
+from eventsourcing.postgres import PostgresProcessRecorder
+from psycopg import Cursor
+from psycopg.rows import DictRow
+from psycopg.types.numeric import Int8
+
+from stepbus.adapters.postgres.datastore import ConnectionLost, PostgresSessions
+from stepbus.adapters.postgres.settings import PostgresSettings
+from stepbus.adapters.recorders.log import LAYOUT, Answer, KeepSnapshot, LogRecorder, Write
+from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+
+Given = TypeVar("Given")
+Args = TypeVarTuple("Args")
+
+CLOCK_KEPT_S = 5.0
+_CREATION_LOCK = 0x73746570627573  # "stepbus"; any number that others do not use
+
+_CREATE: tuple[LiteralString, ...] = (
+    """
+CREATE TABLE IF NOT EXISTS stepbus_identity (
+    id integer PRIMARY KEY CHECK (id = 1),
+    layout integer NOT NULL,
+    epoch text NOT NULL,
+    secret bytea NOT NULL
+)""",
+    """
+CREATE TABLE IF NOT EXISTS stepbus_snapshots (
+    originator_id uuid PRIMARY KEY,
+    originator_version bigint NOT NULL,
+    state bytea NOT NULL
+)""",
+)
+_MAKE_IDENTITY = """
+INSERT INTO stepbus_identity (id, layout, epoch, secret) VALUES (1, %s, %s, %s) ON CONFLICT DO NOTHING"""
+_WANTED = ("CREATE TABLE", "CREATE UNIQUE INDEX")  # of the library's; its types and functions are not used
+_LOCK = "LOCK TABLE stepbus_events IN EXCLUSIVE MODE"
+_SELECT = "SELECT notification_id, originator_id, originator_version, topic, state FROM stepbus_events "
+_SELECT_HEADS = """
+SELECT asked, (SELECT max(originator_version) FROM stepbus_events WHERE originator_id = asked) AS head
+FROM unnest(%s::uuid[]) AS asked
+UNION ALL SELECT NULL, max(notification_id) FROM stepbus_events"""
+_INSERT = """
+INSERT INTO stepbus_events (notification_id, originator_id, originator_version, topic, state)
+VALUES (%b, %b, %b, %s, %b)"""
+_UPSERT_SNAPSHOT = """
+INSERT INTO stepbus_snapshots (originator_id, originator_version, state) VALUES (%s, %s, %s)
+ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
+WHERE stepbus_snapshots.originator_version <= excluded.originator_version"""
+
+
+@dataclass(slots=True)
+class Writing:
+    """A transaction that holds the lock; `head` is the log's, once it was read."""
+
+    cursor: Cursor[DictRow]
+    head: int | None = None
+
+
+class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
+    """The library's process recorder for PostgreSQL, with groups that are judged under the lock."""
+
+    datastore: PostgresSessions
+
+    def __init__(self, datastore: PostgresSessions) -> None:
+        super().__init__(datastore, events_table_name="stepbus_events", tracking_table_name="stepbus_tracking")
+        self._clock: tuple[int, float] | None = None
+
+    def create_table(self) -> None:
+        """Create what is not there, in one transaction that waits for others that do the same."""
+        self.datastore.create_schema()
+        ours = [statement for statement in self.sql_create_statements if statement.as_string().startswith(_WANTED)]
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+            for statement in ours:
+                cursor.execute(statement, prepare=False)
+            for sql in _CREATE:
+                cursor.execute(sql, prepare=False)
+            with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
+                self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
+            cursor.execute(_MAKE_IDENTITY, (LAYOUT, secrets.token_hex(8), secrets.token_bytes(32)))
+
+    def commit(self, writes: Sequence[Write]) -> list[Answer]:
+        """Commit all writes in one transaction; once more if the connection was lost.
+
+        If the first commit was done and only its answer lost, the second finds every batch stored as it is.
+        """
+        return _again_if_lost(super().commit, writes)
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **_: Any
+    ) -> Sequence[int]:
+        """Add the records, all or IntegrityError: the library's own way in, under the same lock."""
+        with self.writing(durably=True) as writing:
+            positions = self.insert(writing, stored_events)
+            if tracking is not None:
+                self.track(writing, tracking)
+        return positions
+
+    @contextmanager
+    def writing(self, *, durably: bool) -> Iterator[Writing]:
+        """Hold the lock on the events, or none for what is not durable: that is on rows that each transaction sorts."""
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute(_LOCK if durably else "SET LOCAL synchronous_commit = off")
+            yield Writing(cursor)
+
+    def heads(self, cursor: Writing, streams: Collection[UUID]) -> Mapping[UUID, int]:
+        """Seek the last version of each stream, and the last position with them."""
+        cursor.cursor.execute(_SELECT_HEADS, (list(streams),), prepare=True)
+        heads = {row["asked"]: row["head"] or 0 for row in cursor.cursor.fetchall()}
+        cursor.head = heads.pop(None)
+        return heads
+
+    def find(self, cursor: Writing, stream: UUID, version: int) -> StoredRecord | None:
+        """Give one record."""
+        cursor.cursor.execute(_SELECT + "WHERE originator_id = %s AND originator_version = %s", (stream, version))
+        row = cursor.cursor.fetchone()
+        return None if row is None else _record(row)
+
+    def insert(self, cursor: Writing, records: Sequence[StoredEvent]) -> Sequence[int]:
+        """Add the records behind the last one."""
+        if cursor.head is None:
+            self.heads(cursor, ())
+        first = (cursor.head or 0) + 1
+        cursor.cursor.executemany(
+            _INSERT,
+            [
+                (Int8(position), event.originator_id, Int8(event.originator_version), event.topic, event.state)
+                for position, event in enumerate(records, first)
+            ],
+        )
+        return range(first, first + len(records))
+
+    def track(self, cursor: Writing, tracking: Tracking) -> None:
+        """Keep how far a reader has come."""
+        self._insert_tracking(cursor.cursor, tracking)
+
+    def upsert_snapshot(self, cursor: Writing, kept: KeepSnapshot) -> None:
+        """Keep a snapshot, unless a newer one is kept."""
+        cursor.cursor.execute(_UPSERT_SNAPSHOT, (kept.stream, kept.snapshot.version, kept.snapshot.data))
+
+    def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
+        """Give the records of a stream above a version."""
+        where: LiteralString = "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
+        return [_record(row) for row in self._select(_SELECT + where, stream, after)]
+
+    def select_log(self, after: int, limit: int, category: str | None) -> Sequence[StoredRecord]:
+        """Give records above a position."""
+        if category is None:
+            where: LiteralString = "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+            return [_record(row) for row in self._select(_SELECT + where, after, limit)]
+        where = "WHERE notification_id > %s AND topic = %s ORDER BY notification_id LIMIT %s"
+        return [_record(row) for row in self._select(_SELECT + where, after, category, limit)]
+
+    def select_snapshot(self, stream: UUID) -> Snapshot | None:
+        """Give the kept snapshot of a stream."""
+        rows = self._select("SELECT originator_version, state FROM stepbus_snapshots WHERE originator_id = %s", stream)
+        return Snapshot(rows[0]["originator_version"], bytes(rows[0]["state"])) if rows else None
+
+    def max_notification_id(self) -> int | None:
+        """Give the last position."""
+        head: int | None = self._select("SELECT max(notification_id) AS head FROM stepbus_events")[0]["head"]
+        return head
+
+    def max_tracking_id(self, application_name: str) -> int | None:
+        """Give how far a reader has come."""
+        rows = self._select(
+            "SELECT notification_id FROM stepbus_tracking WHERE application_name = %s", application_name
+        )
+        return rows[0]["notification_id"] if rows else None
+
+    def identify(self) -> LogIdentity:
+        """Give the identity that was made with the tables."""
+        (row,) = self._select("SELECT layout, epoch, secret FROM stepbus_identity")
+        if row["layout"] != LAYOUT:
+            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {row['layout']}")
+        return LogIdentity(row["epoch"], bytes(row["secret"]))
+
+    def clock_ms(self) -> int:
+        """Give the server's clock: asked for every few seconds, and carried on by this machine's monotonic clock."""
+        asked = self._clock
+        if asked is None or time.monotonic() - asked[1] > CLOCK_KEPT_S:
+            (row,) = self._select("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
+            asked = self._clock = (row["now"], time.monotonic())
+        return asked[0] + int((time.monotonic() - asked[1]) * 1000)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.datastore.close()
+
+    def _select(self, sql: LiteralString, *parameters: str | int | UUID) -> list[DictRow]:
+        def select() -> list[DictRow]:
+            with self.datastore.get_connection() as connection, connection.cursor(binary=True) as cursor:
+                return cursor.execute(sql, parameters, prepare=True).fetchall()
+
+        return _again_if_lost(select)
+
+
+def open_log(settings: PostgresSettings) -> PostgresLog:
+    """Give the log in a database; its tables are made if they are not there.
+
+    Raises:
+        StoreUnavailable: it is a log of another layout.
+    """
+    log = PostgresLog(PostgresSessions(settings))
+    try:
+        log.create_table()
+    except BaseException:
+        log.close()
+        raise
+    return log
+
+
+def _again_if_lost(do: Callable[[*Args], Given], *args: *Args) -> Given:
+    try:
+        return do(*args)
+    except ConnectionLost:
+        return do(*args)
+
+
+def _record(row: DictRow) -> StoredRecord:
+    return StoredRecord(
+        row["notification_id"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
+    )
