@@ -67,7 +67,7 @@ check: .venv/.dev ## check format, style, types, layers, schemas, packaging and 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/architecture/test_packaging.py tests/architecture/test_schemas.py
+	$(BIN)/pytest -qq tests/architecture/test_packaging.py tests/architecture/test_schemas.py
 	$(BIN)/towncrier build --draft --version next
 
 .PHONY: schemas
