@@ -29,6 +29,7 @@ _TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _PARTITION = re.compile(r"0|[1-9][0-9]{0,4}")
 _PREFIX = re.compile(r"[a-z0-9_-]{1,32}")
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ID = re.compile(r"[^\x00-\x1f\x7f]{1,512}")
 _NAMES = {"jobs": _TOKENS, "results": _PARTITION, "replies": _TOKENS}
 
 
@@ -104,6 +105,17 @@ def to_hear(channel: str) -> Channel:
     if found.kind in WORK:
         raise refuse("channel.heard", f"expected events, quarantine or replies.<name>, found {channel!r}")
     return found
+
+
+def to_id(message_id: str) -> str:
+    """Give the id of a message as it is.
+
+    Raises:
+        Refused: it is empty, too long, or holds what could end a header line.
+    """
+    if not _ID.fullmatch(message_id):
+        raise refuse("message.id", f"expected an id of 1 to 512 printable characters, found {message_id[:200]!r}")
+    return message_id
 
 
 def is_reply(channel: str) -> bool:

@@ -139,15 +139,15 @@ class MemoryBus:
         if missing:
             return [NotSent(missing)] * len(messages)
         self._broker.duplicates.forget_old()
-        return [self._send(message.channel, message.id, message.body, _NO_HEADERS) for message in messages]
+        return [self._publish(message) for message in messages]
 
     def send_plainly(self, address: str, body: bytes, headers: Mapping[str, str]) -> Sent | NotSent:
-        """Put a message in its queue as a client would that knows an address only, and gives its messages no id."""
+        """Put a message in its queue as a client would that knows an address only and gives its messages no id."""
         prefix, _, channel = address.partition(".")
         if prefix != self._prefix:
             return NotSent(f"expected an address below {self._prefix}., found {address!r}", permanent=True)
         missing = self._missing()
-        return NotSent(missing) if missing else self._send(channel, "", body, headers)
+        return NotSent(missing) if missing else self._put(channel, body, headers)
 
     def address(self, channel: str) -> str:
         """Give prefix and channel, joined by a dot."""
@@ -206,23 +206,30 @@ class MemoryBus:
         self._subscriptions.append(subscription)
         return subscription
 
-    def _send(self, channel: str, message_id: str, body: bytes, headers: Mapping[str, str]) -> Sent | NotSent:
+    def _publish(self, message: Outgoing) -> Sent | NotSent:
+        try:
+            sent = f"{message.channel} {self._prefix} {channels.to_id(message.id)}"
+        except Refused as refused:
+            return NotSent(str(refused), permanent=True)
+        if sent in self._broker.duplicates:
+            return _SENT
+        answer = self._put(message.channel, message.body, _NO_HEADERS)
+        if answer is _SENT:
+            self._broker.duplicates.add(sent)
+        return answer
+
+    def _put(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Sent | NotSent:
         try:
             to = channels.to_send(channel)
         except Refused as refused:
             return NotSent(str(refused), permanent=True)
-        broker = self._broker
-        if len(body) > broker.limits.message_bytes:
-            return NotSent(f"expected at most {broker.limits.message_bytes} bytes, found {len(body)}", permanent=True)
+        limit = self._broker.limits.message_bytes
+        if len(body) > limit:
+            return NotSent(f"expected at most {limit} bytes, found {len(body)}", permanent=True)
         address = f"{self._prefix}.{channel}"
-        sent = f"{address} {message_id}"
-        if message_id and sent in broker.duplicates:
-            return _SENT
         place = self._place(to, address)
         if place is not None and not place.put(Message(address, body, headers)):
             return NotSent(f"expected room in {channel}, but it is full")
-        if message_id:
-            broker.duplicates.add(sent)
         return _SENT
 
     def _place(self, to: Channel, address: str) -> Queue | Topic | None:
