@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from stepbus.adapters.memory import connect
 from stepbus.adapters.memory.broker import Broker
-from stepbus.adapters.memory.bus import MemoryBus, opener
+from stepbus.adapters.memory.bus import MemoryBus
 from stepbus.adapters.memory.queue import Limits
 from stepbus.orchestrator.ports import Bus, BusSettings, NotSent, Sent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
@@ -110,7 +111,8 @@ async def test_of_very_many_ids_the_last_are_known() -> None:
 
 
 async def test_buses_of_one_name_reach_each_other_and_no_other(unique_name: str) -> None:
-    one, same, other = [await opener(name)(BusSettings()) for name in (unique_name, unique_name, f"{unique_name}2")]
+    adapters = [connect(f"memory:{name}") for name in (unique_name, unique_name, f"{unique_name}2")]
+    one, same, other = [await adapter.bus(BusSettings()) for adapter in adapters if adapter.bus is not None]
     for bus in (one, other):
         await bus.provision()
     await publish(one, message(1, "tasks"))

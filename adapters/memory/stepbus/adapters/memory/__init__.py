@@ -1,16 +1,16 @@
 """The log, the views and the bus of a single process, in its memory."""
 
 from stepbus.adapters.memory.settings import parse
-from stepbus.orchestrator.ports import Adapter, EventStore, ViewStore
+from stepbus.orchestrator.ports import Adapter, Bus, BusSettings, EventStore, ViewStore
 
 
 def connect(url: str) -> Adapter:
-    """Give the store and the views of `memory:`. Each opening makes empty ones.
+    """Give what `memory:name` offers. Each opening makes an empty store and empty views; buses of one name are joined.
 
     Raises:
         Refused: the URL is not one of this adapter's.
     """
-    parse(url)
+    name = parse(url)
 
     async def store() -> EventStore:
         from stepbus.adapters.memory.store import MemoryLog
@@ -24,4 +24,9 @@ def connect(url: str) -> Adapter:
 
         return await open_views(open_tables, one_thread=True)
 
-    return Adapter(store=store, views=views)
+    async def bus(settings: BusSettings) -> Bus:
+        from stepbus.adapters.memory.bus import MemoryBus, shared_broker
+
+        return MemoryBus(settings, shared_broker(name))
+
+    return Adapter(store=store, views=views, bus=bus)

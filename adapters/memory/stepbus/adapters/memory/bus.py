@@ -1,7 +1,7 @@
 """The bus of a single process: what is not acked when the process ends is gone, and comes back from the log."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from stepbus.adapters.memory.queue import Hand, Message, Queue
 from stepbus.contracts import channels
 from stepbus.contracts.channels import Channel
 from stepbus.contracts.problems import Refused, refuse
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Delivery, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import BusSettings, BusUnavailable, Delivery, NotSent, Outgoing, Sent
 
 _SENT = Sent()
 _NO_HEADERS: Mapping[str, str] = {}
@@ -20,15 +20,6 @@ _BROKERS: dict[str, Broker] = {}
 def shared_broker(name: str) -> Broker:
     """Give the broker that this process knows under a name; it lives as long as the process."""
     return _BROKERS.setdefault(name, Broker())
-
-
-def opener(name: str) -> Callable[[BusSettings], Awaitable[Bus]]:
-    """Give what opens a bus on the broker of a name, as an `Adapter` offers it."""
-
-    async def open_bus(settings: BusSettings) -> Bus:
-        return MemoryBus(settings, shared_broker(name))
-
-    return open_bus
 
 
 class MemorySubscription:
