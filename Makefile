@@ -24,7 +24,7 @@ help: ## say what can be made
 
 # All that development needs contains all that running needs, at the same versions.
 .venv/.run: requirements/run.txt pyproject.toml | .venv/.created
-	test -e .venv/.dev || $(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --require-hashes -r requirements/run.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
