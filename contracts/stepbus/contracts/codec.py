@@ -21,6 +21,7 @@ __all__ = ["MAX_DEPTH", "MAX_INTEGER", "MAX_MESSAGE_BYTES", "canonical", "decode
 
 MAX_MESSAGE_BYTES = 256 * 1024
 
+_ENCODING = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 
 
@@ -48,8 +49,15 @@ def decode(body: bytes, limit: int = MAX_MESSAGE_BYTES) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """Give compact JSON with sorted keys: equal values give equal bytes."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """Give compact JSON with sorted keys: equal values give equal bytes.
+
+    Raises:
+        Refused: `json.unsupported`, the value holds what JSON can't say or readers would disagree about.
+    """
+    try:
+        return orjson.dumps(value, option=_ENCODING)
+    except TypeError as error:
+        raise refuse("json.unsupported", f"expected what JSON can say, but {error}") from error
 
 
 def canonical(value: Any) -> bytes:

@@ -14,7 +14,9 @@ from stepbus.contracts.problems import Problem
 
 SCHEMA_ROOT = "https://stepbus.dev/schemas"
 
-StepName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}$")]
+STEP_NAME = "[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}"
+
+StepName = Annotated[str, Field(pattern=f"^{STEP_NAME}$")]
 TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Attempt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(max_length=4096)]
@@ -214,7 +216,7 @@ class TaskResolvedManually(TaskChanged):
 
 
 class QuarantineEntry(Message):
-    """A message that could not be applied, whole, with the reason. `body` is base64."""
+    """A message that could not be applied, with the reason. `body` is base64; a large one is left out here, not in the log."""
 
     TYPE: ClassVar[str] = "message.quarantined"
 

@@ -1,26 +1,100 @@
-"""pydantic's errors, said in our words."""
+"""pydantic's errors, said in our words: what was expected, and what was found."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from stepbus.contracts.problems import Problem, escape_pointer
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
-_SHOWN = 80
-_CODES = {"missing": "missing", "extra_forbidden": "unknown_key"}
+Describe = Callable[["ErrorDetails"], tuple[str, str]]
+"""Gives the code and the message of one of pydantic's errors."""
+
+KEY_ITSELF: Final = "[key]"
+"""The last part of the place of an error in a key itself, not in what it leads to."""
+
+_SHOWN: Final = 80
+_CODES: Final = {"missing": "missing", "extra_forbidden": "unknown_key"}
+_EXPECTED: Final = {
+    "bool_type": "true or false",
+    "date_from_datetime_parsing": "a time as RFC 3339 has it",
+    "datetime_from_date_parsing": "a time as RFC 3339 has it",
+    "datetime_parsing": "a time as RFC 3339 has it",
+    "datetime_type": "a time as RFC 3339 has it",
+    "dict_type": "an object",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "an object",
+    "string_type": "a text",
+    "string_unicode": "a text of whole characters",
+    "timezone_aware": "a time with its zone",
+    "tuple_type": "a list",
+    "uuid_parsing": "a UUID",
+    "uuid_type": "a UUID",
+    "finite_number": "a finite number",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "too_long": "at most {max_length}",
+    "too_short": "at least {min_length}",
+}
 
 
-def problems_of(error: "ValidationError", subject: str, pointer: str = "") -> Iterator[Problem]:
-    """Give a problem for each error, coded `<subject>.missing`, `<subject>.unknown_key` or `<subject>.invalid`."""
-    for detail in error.errors(include_url=False, include_context=False):
-        place = pointer + "".join(f"/{escape_pointer(str(token))}" for token in detail["loc"])
-        found = repr(detail["input"])
-        found = found if len(found) <= _SHOWN else found[: _SHOWN - 3] + "..."
-        shown = "" if detail["type"] == "missing" else f", found {found}"
-        yield Problem(
-            code=f"{subject}.{_CODES.get(detail['type'], 'invalid')}",
-            message=detail["msg"] + shown,
-            pointer=place,
-        )
+def found(value: Any) -> str:
+    """Give a short name of a value, for the end of "expected …, found"."""
+    if isinstance(value, str):
+        return f"the text {_short(json.dumps(value, ensure_ascii=False))}"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int | float):
+        return f"the number {_short(repr(value))}"
+    if isinstance(value, dict):
+        return "an object" if value else "an empty object"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return f"a {type(value).__name__}"
+
+
+def problems_of(
+    error: "ValidationError", subject: str, pointer: str = "", describe: Describe | None = None
+) -> Iterator[Problem]:
+    """Give a problem for each error, coded `<subject>.missing`, `<subject>.unknown_key` or `<subject>.invalid`.
+
+    `describe` gives another code and message for an error.
+    """
+    for detail in error.errors(include_url=False):
+        code, message = (describe or _describe(subject))(detail)
+        tokens = [str(token) for token in detail["loc"] if token != KEY_ITSELF]
+        place = pointer + "".join("/" + escape_pointer(token) for token in tokens)
+        yield Problem(code=code, message=message, pointer=place)
+
+
+def message_of(detail: "ErrorDetails") -> str:
+    """Say what was expected and what was found."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        return f"expected the key {detail['loc'][-1]!r}, found none"
+    if kind == "extra_forbidden":
+        return f"expected only known keys, found {detail['loc'][-1]!r}"
+    expected = _EXPECTED.get(kind)
+    if expected is None:
+        return detail["msg"]
+    return f"expected {expected.format_map(context)}, found {found(detail['input'])}"
+
+
+def _describe(subject: str) -> Describe:
+    return lambda detail: (f"{subject}.{_CODES.get(detail['type'], 'invalid')}", message_of(detail))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

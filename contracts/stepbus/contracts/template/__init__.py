@@ -1,0 +1,30 @@
+"""The task template: what it may say (`check`), and what it says (`TaskTemplate`)."""
+
+from stepbus.contracts.template.check import MAX_DOCUMENT_BYTES, check, from_mapping
+from stepbus.contracts.template.duration import format_duration, parse_duration
+from stepbus.contracts.template.model import (
+    MAX_ATTEMPTS,
+    MAX_EDGES,
+    MAX_STEPS,
+    RetryPolicy,
+    StepTemplate,
+    TaskDocument,
+    TaskTemplate,
+)
+from stepbus.contracts.template.version import semver_key
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_EDGES",
+    "MAX_STEPS",
+    "RetryPolicy",
+    "StepTemplate",
+    "TaskDocument",
+    "TaskTemplate",
+    "check",
+    "format_duration",
+    "from_mapping",
+    "parse_duration",
+    "semver_key",
+]
