@@ -46,7 +46,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = Field(
-        Path(".stepbus"), description="folder of what is kept here: the SQLite log, the embedded broker's files"
+        default=Path(".stepbus"), description="folder of what is kept here: the SQLite log, the embedded broker's files"
     )
     store: Url = Field(
         default_factory=_store_in,
@@ -54,37 +54,42 @@ class Settings(BaseModel):
         "log.db in the data folder unless given",
     )
     bus: Annotated[str, Field(pattern=r"^embedded$|^[a-z][a-z0-9+.-]*:")] = Field(
-        "embedded",
+        default="embedded",
         description="URL of the bus: nats://host:4222 or memory:name; `embedded` starts a NATS server as a child if "
         "the extra `nats` is installed, and is memory:dev if not",
     )
-    nats_port: Port = Field(4222, description="port of the embedded NATS server; 0 takes a free one")
+    nats_port: Port = Field(default=4222, description="port of the embedded NATS server; 0 takes a free one")
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")] = Field(
-        "stepbus",
+        default="stepbus",
         description="first word of every channel's name on the bus, so that several deployments can share one broker",
     )
     partitions: Annotated[int, Field(ge=1, le=1024)] = Field(
-        8, description="into how many channels the answers of workers are spread"
+        default=8, description="into how many channels the answers of workers are spread"
     )
     publish_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="seconds that the broker has to confirm a message"
+        default=5.0, description="seconds that the broker has to confirm a message"
     )
     environment: str | None = Field(
-        None, min_length=1, description="which of a template's `environments` is merged into it at registration"
+        default=None, min_length=1, description="which of a template's `environments` is merged into it at registration"
     )
-    api_host: Annotated[str, Field(min_length=1)] = Field("127.0.0.1", description="address that the API listens on")
-    api_port: Port = Field(8300, description="port that the API listens on; 0 takes a free one")
+    api_host: Annotated[str, Field(min_length=1)] = Field(
+        default="127.0.0.1", description="address that the API listens on"
+    )
+    api_port: Port = Field(default=8300, description="port that the API listens on; 0 takes a free one")
     api_key: Annotated[SecretStr, Field(min_length=1)] | None = Field(
-        None,
+        default=None,
         description="key that every request to the API must carry as a bearer token; none is demanded unless it is set",
     )
-    round_limit: Count = Field(512, description="most commands that the coordinator decides and commits in one round")
-    round_wait_ms: Annotated[float, Field(ge=0)] = Field(
-        2.0, description="milliseconds that a round waits for more to arrive"
+    round_limit: Count = Field(
+        default=512, description="most commands that the coordinator decides and commits in one round"
     )
-    cache_tasks: Count = Field(10_000, description="tasks whose state the coordinator keeps in memory")
+    round_wait_ms: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="milliseconds that a round waits for more than its first command; 0 takes what has come",
+    )
+    cache_tasks: Count = Field(default=10_000, description="tasks whose state the coordinator keeps in memory")
     drain_timeout_s: Annotated[float, Field(ge=0)] = Field(
-        10.0, description="seconds that what is in hand has to finish at a stop"
+        default=10.0, description="seconds that what is in hand has to finish at a stop"
     )
 
 

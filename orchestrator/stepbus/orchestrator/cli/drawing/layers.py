@@ -43,7 +43,7 @@ def placed(graph: Graph, is_crowded: Crowded) -> list[Layer]:
     `is_crowded` says of two neighbouring layers that lines between them cannot be drawn apart if their rows coincide;
     the second is then set half a slot off.
     """
-    layers = _ordered(_layers_of(graph))
+    layers = _ordered(_with_forks(_layers_of(graph)))
     for layer in layers:
         for index, item in enumerate(layer):
             item.height = 2.0 * index
@@ -52,12 +52,14 @@ def placed(graph: Graph, is_crowded: Crowded) -> list[Layer]:
             _lift(layer, lambda item: item.before)
         for layer in reversed(layers[:-1]):
             _lift(layer, lambda item: item.after)
-    _settle(layers[:1])
+    for layer in layers[:1]:
+        _settle(layer, (0, 1))
     for former, layer in pairwise(layers):
+        parity = former[0].row % 2
         _lift(layer, lambda item: item.before)
-        _settle([layer])
+        _settle(layer, (parity, 1 - parity))
         if is_crowded(former, layer):
-            _settle([layer], ((former[0].row + 1) % 2,))
+            _settle(layer, (1 - parity,))
     _close_gaps([item for layer in layers for item in layer])
     return layers
 
@@ -83,6 +85,37 @@ def _layers_of(graph: Graph) -> list[Layer]:
 def _join(source: Item, target: Item) -> None:
     source.after.append(target)
     target.before.append(source)
+
+
+def _with_forks(layers: list[Layer]) -> list[Layer]:
+    """Put a layer of points between two where a line forks and one of its branches meets lines of others.
+
+    Drawn in one place, fork and meeting would look like a way from those others into all the branches.
+    """
+    result = layers[:1]
+    for latter in layers[1:]:
+        nets = _targets_by_sources(latter)
+        if any(len(targets) != len(source.after) for sources, targets in nets for source in sources):
+            result.append([point for sources, targets in nets for point in _forked(sources, targets)])
+        result.append(latter)
+    return result
+
+
+def _targets_by_sources(latter: Layer) -> list[tuple[Layer, Layer]]:
+    nets: dict[frozenset[Item], Layer] = {}
+    for target in latter:
+        if target.before:
+            nets.setdefault(frozenset(target.before), []).append(target)
+    return [(targets[0].before, targets) for targets in nets.values()]
+
+
+def _forked(sources: Layer, targets: Layer) -> Layer:
+    points = [Item(source.name, is_step=False, before=[source], after=list(targets)) for source in sources]
+    for source, point in zip(sources, points, strict=True):
+        source.after = [*(item for item in source.after if item not in targets), point]
+    for target in targets:
+        target.before = list(points)
+    return points
 
 
 def _ordered(layers: list[Layer]) -> list[Layer]:
@@ -157,14 +190,13 @@ def _apart(wanted: Sequence[float], weights: Sequence[int]) -> list[float]:
     return [base + 2 * index for index, base in enumerate(bases)]
 
 
-def _settle(layers: Sequence[Layer], parities: Sequence[int] = (0, 1)) -> None:
-    """Set the rows nearest to the heights, all even or all odd as `parities` allows."""
-    for layer in layers:
-        choices = [[2 * floor((item.height - parity) / 2 + 0.5) + parity for item in layer] for parity in parities]
-        rows = min(choices, key=lambda rows: sum(abs(row - item.height) for row, item in zip(rows, layer, strict=True)))
-        for item, row in zip(layer, rows, strict=True):
-            item.row = row
-            item.height = row
+def _settle(layer: Layer, parities: Sequence[int]) -> None:
+    """Set the rows nearest to the heights, all even (0) or all odd (1), the first of equally near ones."""
+    choices = [[2 * floor((item.height - parity) / 2 + 0.5) + parity for item in layer] for parity in parities]
+    rows = min(choices, key=lambda rows: sum(abs(row - item.height) for row, item in zip(rows, layer, strict=True)))
+    for item, row in zip(layer, rows, strict=True):
+        item.row = row
+        item.height = row
 
 
 def _close_gaps(items: Sequence[Item]) -> None:

@@ -1,6 +1,6 @@
 """The graph in characters, left to right or top down: lines of segments, each a step's label or a piece of line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -90,22 +90,20 @@ class _Canvas:
 
 def drawn(graph: Graph, width: int) -> Picture | None:
     """Give the picture of a graph that fits into the width: left to right if it can be, else top down, else None."""
-    if not graph.depends_on:
-        return ()
-    layers = placed(graph, is_crowded)
-    channels = [routed(former, latter) for former, latter in pairwise(layers)]
-    for draw in (_left_to_right, _top_down):
-        picture = draw(layers, channels)
-        if max((sum(len(segment.text) for segment in line) for line in picture), default=0) <= width:
-            return picture
-    return None
+    return next((picture for draw in (left_to_right, top_down) if width_of(picture := draw(graph)) <= width), None)
 
 
-def _left_to_right(layers: list[Layer], channels: list[list[Net]]) -> Picture:
+def width_of(picture: Picture) -> int:
+    """Give the columns of the longest line."""
+    return max((sum(len(segment.text) for segment in line) for line in picture), default=0)
+
+
+def left_to_right(graph: Graph) -> Picture:
+    """Give the picture with the roots on the left."""
     canvas = _Canvas()
     x = 0
-    for layer, nets, latter in zip(layers, [*channels, []], [*layers[1:], []], strict=True):
-        end = x + max((_MARK + len(item.name) for item in layer if item.is_step), default=1) + 1
+    for layer, nets, latter in _routed(graph):
+        end = x + max((_MARK + len(item.name) for item in layer if item.is_step), default=0) + 1
         for item in layer:
             if item.is_step:
                 canvas.label((x, item.row), item.name)
@@ -115,19 +113,28 @@ def _left_to_right(layers: list[Layer], channels: list[list[Net]]) -> Picture:
     return canvas.lines()
 
 
-def _top_down(layers: list[Layer], channels: list[list[Net]]) -> Picture:
+def top_down(graph: Graph) -> Picture:
+    """Give the picture with the roots at the top."""
     canvas = _Canvas()
-    widest = _MARK + max((len(item.name) for layer in layers for item in layer), default=0)
+    widest = _MARK + max(map(len, graph.depends_on), default=0)
     half = (widest + _GAP + 1) // 2
     direction = _Direction(lambda along, row: (row * half + widest // 2, along), spacing=1, arrow="▼")
     y = 0
-    for layer, nets, latter in zip(layers, [*channels, []], [*layers[1:], []], strict=True):
+    for layer, nets, latter in _routed(graph):
         for item in layer:
             if item.is_step:
                 x, _ = direction.turn(y, item.row)
                 canvas.label((x - (_MARK + len(item.name)) // 2, y), item.name)
         y = 1 + _channel(canvas, nets, latter, y, direction)
     return canvas.lines()
+
+
+def _routed(graph: Graph) -> Iterator[tuple[Layer, list[Net], Layer]]:
+    """Give each layer with the nets that lead to the next, and the next; nothing follows the last."""
+    layers = placed(graph, is_crowded)
+    for former, latter in pairwise(layers):
+        yield former, routed(former, latter), latter
+    yield from ((layer, [], []) for layer in layers[-1:])
 
 
 @dataclass(frozen=True)
