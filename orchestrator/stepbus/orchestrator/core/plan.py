@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from stepbus.contracts.problems import Problem
 from stepbus.contracts.schema import compile_schema
-from stepbus.contracts.template import JsonSchema, StepTemplate, TaskTemplate
+from stepbus.contracts.template import StepTemplate, TaskTemplate
+from stepbus.contracts.template.model import JsonSchema
 
 
 @dataclass(frozen=True, slots=True, eq=False)

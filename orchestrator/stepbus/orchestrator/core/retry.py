@@ -15,23 +15,13 @@ def delay_ms(policy: RetryPolicy, task_id: UUID, step: str, attempt: int, retry_
     """
     if retry_after_s is not None:
         return round(retry_after_s * 1000)
-    match policy.backoff:
-        case "fixed":
-            delay = float(policy.initial)
-        case "linear":
-            delay = float(policy.initial * attempt)
-        case "exponential":
-            delay = policy.initial * _power(policy.factor, attempt - 1, policy.max / max(policy.initial, 1))
+    factor = {
+        "fixed": 1.0,
+        "linear": float(attempt),
+        "exponential": policy.factor ** (attempt - 1),
+    }[policy.backoff]
     spread = 1 + policy.jitter * (2 * _fraction(task_id, step, attempt) - 1)
-    return round(min(delay, policy.max) * spread)
-
-
-def _power(factor: float, exponent: int, enough: float) -> float:
-    """Give factor ** exponent, or something above `enough` where the power would leave the range of a float."""
-    try:
-        return factor**exponent
-    except OverflowError:
-        return enough + 1
+    return round(min(policy.initial * factor, policy.max) * spread)
 
 
 def _fraction(task_id: UUID, step: str, attempt: int) -> float:

@@ -62,7 +62,7 @@ class TaskState:
     plan: Plan
     step_status: bytearray
     attempts: bytearray
-    waiting: array[int]
+    waiting: "array[int]"
     status: TaskStatus = TaskStatus.PENDING
     version: int = 0
     events: int = 0

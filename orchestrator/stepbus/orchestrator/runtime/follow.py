@@ -62,7 +62,8 @@ class Follower:
                 await self._more()
 
     def _contiguous(self) -> list[Committed]:
-        in_hand, batch, position = self._in_hand, [], self.position
+        batch: list[Committed] = []
+        in_hand, position = self._in_hand, self.position
         while in_hand and in_hand[0].position <= position:
             in_hand.popleft()
         while in_hand and in_hand[0].position == position + 1 and len(batch) < _BATCH:

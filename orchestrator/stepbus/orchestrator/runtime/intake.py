@@ -22,7 +22,7 @@ from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.route import Origin
 from stepbus.orchestrator.ports import Bus, Delivery, Subscription
-from stepbus.orchestrator.runtime.coordinator import Coordinator, Undecidable
+from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
 
 _log = logging.getLogger(__name__)
@@ -78,8 +78,11 @@ class Intake:
             return await self._apply(event, delivery)
         except Refused as refusal:
             return await self._quarantine(delivery, refusal.problems)
-        except Undecidable as error:
-            problem = Problem(code="internal.undecidable", message=f"expected a decision, but {error}")
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
+            _log.exception("a message of %s could not be applied", delivery.channel)
+            problem = Problem(code="internal.error", message=f"expected to apply the message, but {error!r}")
             return await self._quarantine(delivery, (problem,))
 
     async def _take_in(self, subscription: Subscription) -> None:

@@ -69,7 +69,8 @@ class Relay:
         await self._send(letters)
 
     async def _letters(self, committed: Committed) -> list[Letter]:
-        state, letters = committed.state, []
+        letters: list[Letter] = []
+        state = committed.state
         for index, event in enumerate(committed.record.events):
             if isinstance(event, e.TemplateRegistered):
                 await self._coordinator.catalogue.refresh()
