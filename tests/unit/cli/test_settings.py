@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.bootstrap.settings import COMMAND_LINE, DEFAULT_SOURCE, MASK, Settings, read_settings
@@ -47,7 +48,7 @@ UNFIT = {
 
 def value_of(settings: Settings, name: str) -> object:
     value = getattr(settings, name)
-    return value.get_secret_value() if name == "api_key" else value
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def toml(folder: Path, text: str) -> Path:

@@ -50,11 +50,13 @@ class Settings(BaseModel):
     )
     store: Url = Field(
         default_factory=_store_in,
+        repr=False,  # as of the bus: a URL may hold a password
         description="URL of the log and the views: sqlite:///folder/log.db or postgresql://user@host/database; "
         "log.db in the data folder unless given",
     )
     bus: Annotated[str, Field(pattern=r"^embedded$|^[a-z][a-z0-9+.-]*:")] = Field(
         default="embedded",
+        repr=False,
         description="URL of the bus: nats://host:4222 or memory:name; `embedded` starts a NATS server as a child if "
         "the extra `nats` is installed, and is memory:dev if not",
     )
