@@ -73,8 +73,8 @@ const EXPECTED: Record<keyof WireJob, "string" | "number" | "object"> = {
   timeout_ms: "number", idempotency_key: "string", replyto: "string", token: "string",
 };
 
-/** Give the job that a message asks for. Fields that are not known here are let be; throws Poison if it is no job. */
-export function readJob(body: Uint8Array): Job {
+/** Give the job that a message asks for; throws Poison if it is none. Unknown fields are let be. Its token goes to `results` only. */
+export function readJob(body: Uint8Array, results: string): Job {
   let event: unknown;
   try {
     event = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -85,7 +85,7 @@ export function readJob(body: Uint8Array): Job {
     throw new Poison("envelope.invalid", "/specversion", "expected a CloudEvent of specversion 1.0");
   }
   if (event["type"] !== "step.requested") {
-    throw new Poison("message.unexpected_type", "/type", `expected step.requested, found ${String(event["type"])}`);
+    throw new Poison("message.type", "/type", `expected step.requested, found ${String(event["type"])}`);
   }
   const data: unknown = event["data"];
   for (const [name, kind] of Object.entries(EXPECTED)) {
@@ -98,6 +98,7 @@ export function readJob(body: Uint8Array): Job {
   for (const part of ["context", "results"] as const) {
     if (!isObject(job.inputs[part])) throw new Poison("message.invalid", `/data/inputs/${part}`, `expected ${part} to be an object`);
   }
+  if (!job.replyto.startsWith(results)) throw new Poison("message.replyto", "/data/replyto", `expected an address in ${results}`);
   return {
     envelope: event, taskId: job.task_id, step: job.step, attempt: job.attempt, handler: job.handler, inputs: job.inputs,
     timeoutMs: job.timeout_ms, idempotencyKey: job.idempotency_key, replyto: job.replyto, token: job.token,

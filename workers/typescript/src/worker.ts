@@ -4,9 +4,9 @@
 // here or to another worker: so an effect may happen twice, and is to be keyed by the job's idempotencyKey.
 
 import { hostname } from "node:os";
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { AckPolicy, DeliverPolicy, JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Consumer, JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
-import { connect, headers, nanos } from "@nats-io/transport-node";
+import { connect, headers, millis, nanos } from "@nats-io/transport-node";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { PermanentError, Poison, RetryableError, describe, readJob, writeAnswer, writeQuarantined } from "./contract.js";
 import type { Answer, Inputs, Job, Outcome, StepError } from "./contract.js";
@@ -33,7 +33,9 @@ export interface Options {
 }
 
 const ACK_WAIT_MS = 30_000;
+const CONSUMER_EXISTS = 10148;
 const CONFIRM_MS = 5_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const GIVEN_BACK = new Error("the worker stops");
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const log = (text: string) => console.log(`${new Date().toISOString()} ${text}`);
@@ -64,15 +66,16 @@ export class Worker {
   /** Serve until stop() is called; then let what runs finish within the grace, and give back the rest. */
   async run(): Promise<void> {
     const { url, name, concurrency, graceMs } = this.options;
-    this.connection = await connect({ servers: url, name, maxReconnectAttempts: -1, waitOnFirstConnect: true });
+    const connecting = connect({ servers: url, name, maxReconnectAttempts: -1, waitOnFirstConnect: true });
+    const connected = await Promise.race([connecting, aborted(this.stopping.signal)]);
+    if (!connected) return; // stopped while it waited for the broker
+    this.connection = connected;
     this.manager = await jetstreamManager(this.connection, { checkAPI: false });
     this.client = jetstream(this.connection);
     const lanes = [...this.queues.keys()].flatMap((queue) => Array.from({ length: concurrency }, () => this.lane(queue)));
-    const extending = setInterval(() => this.extend(), ACK_WAIT_MS / 3);
     log(`worker ${name} serves ${[...this.queues.keys()].join(", ")}`);
     await aborted(this.stopping.signal);
     await Promise.race([Promise.all(lanes), delay(graceMs)]);
-    clearInterval(extending);
     for (const { deliveries, stop } of this.running.values()) {
       stop.abort(GIVEN_BACK);
       deliveries.forEach((delivery) => delivery.nak());
@@ -89,11 +92,15 @@ export class Worker {
   /** One job of a queue after another. */
   private async lane(queue: string): Promise<void> {
     let consumer: Consumer | undefined;
+    let extendMs = 0;
     while (!this.stopping.signal.aborted) {
       try {
-        consumer ??= await this.consumer(queue);
+        if (!consumer) {
+          consumer = await this.consumer(queue);
+          extendMs = millis((await consumer.info(true)).config.ack_wait!) / 3;
+        }
         const delivery = await consumer.next({ expires: 1_000 });
-        if (delivery) await this.take(queue, delivery);
+        if (delivery) await this.take(queue, delivery, extendMs);
       } catch (error) {
         log(`queue ${queue}: ${describe(error)}; trying again`);
         consumer = undefined;
@@ -102,23 +109,27 @@ export class Worker {
     }
   }
 
-  /** Create the queue's consumer, or find it: all workers, in any language, ask for exactly this one. */
+  /** Create the queue's consumer as every worker, in any language, does; one that is there is taken as it is. */
   private async consumer(queue: string): Promise<Consumer> {
     const stream = `${this.options.prefix.toUpperCase()}_JOBS`;
     const name = queue.replaceAll(".", "=");
-    await this.manager.consumers.add(stream, {
-      name, durable_name: name, filter_subject: `${this.options.prefix}.jobs.${queue}`,
-      deliver_policy: DeliverPolicy.All, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACK_WAIT_MS),
-      max_deliver: -1, max_ack_pending: 1000,
-    });
+    try {
+      await this.manager.consumers.add(stream, {
+        name, durable_name: name, filter_subject: `${this.options.prefix}.jobs.${queue}`,
+        deliver_policy: DeliverPolicy.All, ack_policy: AckPolicy.Explicit, ack_wait: nanos(ACK_WAIT_MS),
+        max_deliver: -1, max_ack_pending: 1000,
+      });
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+    }
     return this.client.consumers.get(stream, name);
   }
 
-  private async take(queue: string, delivery: JsMsg): Promise<void> {
+  private async take(queue: string, delivery: JsMsg, extendMs: number): Promise<void> {
     if (this.stopping.signal.aborted) return delivery.nak();
     let job: Job;
     try {
-      job = readJob(delivery.data);
+      job = readJob(delivery.data, `${this.options.prefix}.results.`);
     } catch (error) {
       if (!(error instanceof Poison)) throw error;
       return this.quarantine(queue, delivery, error);
@@ -135,11 +146,14 @@ export class Worker {
     if (!handler && count < this.options.maxDeliveries) return delivery.nak(Math.min(1_000 * 2 ** (count - 1), 30_000));
     const entry = { deliveries: [delivery], stop: new AbortController() };
     this.running.set(key, entry);
+    // Work in hand is not to be delivered to others meanwhile. It ends with the attempt's time, so none is held for ever.
+    const keeping = setInterval(() => entry.deliveries.forEach((each) => each.working()), extendMs);
     try {
       const outcome = !handler ? unknownHandler(job) : count > this.options.maxDeliveries ? redelivered(count) :
         await attempt(handler, job, entry.stop, (said) => this.publish(job.replyto, writeAnswer(job, this.options.name, said)));
       if (outcome && (await this.answer(job, outcome))) entry.deliveries.forEach((each) => each.ack());
     } finally {
+      clearInterval(keeping);
       this.running.delete(key);
     }
   }
@@ -178,11 +192,6 @@ export class Worker {
     head.set("content-type", "application/cloudevents+json");
     await this.client.publish(subject, answer.body, { msgID: answer.id, timeout: CONFIRM_MS, headers: head });
   }
-
-  /** Tell the broker that the jobs in hand are still being worked on. Each ends with its attempt's time, so none is held for ever. */
-  private extend(): void {
-    for (const { deliveries } of this.running.values()) deliveries.forEach((delivery) => delivery.working());
-  }
 }
 
 /** Run a handler once, for as long as the attempt may take. Nothing is to be answered if the job was given back meanwhile. */
@@ -190,13 +199,14 @@ export async function attempt(
   handler: Handler, job: Job, stop: AbortController, say: (beat: Outcome) => Promise<void>,
 ): Promise<Outcome | undefined> {
   let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
   const cutShort = aborted(stop.signal).then(() => stop.signal.reason === GIVEN_BACK ? undefined : late(job));
   const restart = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => stop.abort(new Error("worker.timeout")), job.timeoutMs);
+    if (!isOver) timer = setTimeout(() => stop.abort(new Error("worker.timeout")), Math.min(job.timeoutMs, LONGEST_TIMER_MS));
   };
   const heartbeat = async (progress: unknown = null) => {
-    if (stop.signal.aborted) return;
+    if (isOver || stop.signal.aborted) return;
     await say({ type: "step.heartbeat", progress }).then(restart, (error: unknown) => log(`no heartbeat: ${describe(error)}`));
   };
   const work = async (): Promise<Outcome> => {
@@ -211,6 +221,7 @@ export async function attempt(
   try {
     return await Promise.race([cutShort, work()]);
   } finally {
+    isOver = true;
     clearTimeout(timer);
   }
 }

@@ -14,14 +14,15 @@ const EVENT = {
   specversion: "1.0", id: "epoch:7.0", source: "stepbus", type: "step.requested", tenant: "default",
   correlationid: "c-1", traceparent: "00-1-2-01", data: DATA,
 };
+const RESULTS = "stepbus.results.";
 const bytes = (value: unknown) => new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
 const said = (body: Uint8Array) => JSON.parse(new TextDecoder().decode(body)) as { [name: string]: any };
-const job = (change: object = {}): Job => readJob(bytes({ ...EVENT, data: { ...DATA, ...change } }));
+const job = (change: object = {}): Job => readJob(bytes({ ...EVENT, data: { ...DATA, ...change } }), RESULTS);
 const run = (handler: Handler, asked: Job = job(), stop = new AbortController(), beats: Outcome[] = []) =>
   attempt(handler, asked, stop, async (beat) => void beats.push(beat));
 
 test("a job is read with what its answer needs, and unknown fields are let be", () => {
-  const read = readJob(bytes({ ...EVENT, shiny: 1, data: { ...DATA, shiny: 2 } }));
+  const read = readJob(bytes({ ...EVENT, shiny: 1, data: { ...DATA, shiny: 2 } }), RESULTS);
   assert.equal(read.idempotencyKey, DATA.idempotency_key);
   assert.deepEqual(read.inputs, DATA.inputs);
 });
@@ -29,13 +30,14 @@ test("a job is read with what its answer needs, and unknown fields are let be", 
 for (const [why, body, code, pointer] of [
   ["is not JSON", "{", "json.malformed", ""],
   ["is not an event", [1], "envelope.invalid", "/specversion"],
-  ["is of another type", { ...EVENT, type: "step.completed" }, "message.unexpected_type", "/type"],
+  ["is of another type", { ...EVENT, type: "step.completed" }, "message.type", "/type"],
   ["has no token", { ...EVENT, data: { ...DATA, token: undefined } }, "message.invalid", "/data/token"],
   ["has no inputs", { ...EVENT, data: { ...DATA, inputs: null } }, "message.invalid", "/data/inputs"],
+  ["wants its answer elsewhere", { ...EVENT, data: { ...DATA, replyto: "stepbus.jobs.x" } }, "message.replyto", "/data/replyto"],
   ["has no results", { ...EVENT, data: { ...DATA, inputs: { context: {} } } }, "message.invalid", "/data/inputs/results"],
 ] as const) {
   test(`a message that ${why} is poison, with code and pointer`, () => {
-    assert.throws(() => readJob(bytes(body)), (error) => error instanceof Poison && error.code === code && error.pointer === pointer);
+    assert.throws(() => readJob(bytes(body), RESULTS), (error) => error instanceof Poison && error.code === code && error.pointer === pointer);
   });
 }
 

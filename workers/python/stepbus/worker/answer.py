@@ -29,8 +29,6 @@ REDELIVERED = "worker.redelivered"
 _MAX_TEXT = 4096
 _MAX_CODE = 256
 _MAX_RETRY_AFTER_S = 30 * 86_400
-_ENVELOPE_BYTES = 8 * 1024
-_MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
 _MAX_DETAILS_BYTES = 64 * 1024
 _MAX_PROBLEMS = 20
 
@@ -87,7 +85,10 @@ def input_invalid(refused: Refused) -> StepError:
 
 
 def outgoing(job: Job, source: str, message: Answer) -> Outgoing:
-    """Give the message to be sent. Its id is new: a second run of the same attempt makes a message of its own."""
+    """Give the message to be sent. Its id is new: a second run of the same attempt makes a message of its own.
+
+    What the envelope makes too large is said without the part that is large.
+    """
     event = CloudEvent(
         id=str(uuid4()),
         source=source,
@@ -101,7 +102,17 @@ def outgoing(job: Job, source: str, message: Answer) -> Outgoing:
         traceparent=job.envelope.traceparent,
         data=message.model_dump(mode="json"),
     )
-    return Outgoing(job.answers, event.id, envelope.write(event), str(message.task_id))
+    body = envelope.write(event)
+    if len(body) > MAX_MESSAGE_BYTES:
+        return outgoing(job, source, _smaller(job, message, len(body)))
+    return Outgoing(job.answers, event.id, body, str(message.task_id))
+
+
+def _smaller(job: Job, message: Answer, size: int) -> Answer:
+    if isinstance(message, StepHeartbeat):
+        return message.model_copy(update={"progress": None})
+    text = f"expected an answer of at most {MAX_MESSAGE_BYTES} bytes, found {size}"
+    return failed(job, message.worker, StepError(code=RESULT_TOO_LARGE, message=text, retryable=False))
 
 
 def _echo(job: Job, worker: str) -> dict[str, Any]:
@@ -115,7 +126,7 @@ def _echo(job: Job, worker: str) -> dict[str, Any]:
     }
 
 
-def _portable(name: str, value: Any, limit: int = _MAX_VALUE_BYTES) -> Any:
+def _portable(name: str, value: Any, limit: int = MAX_MESSAGE_BYTES) -> Any:
     """Give the plain JSON value that a Python value stands for, as strict as the reader of the message is."""
     if value is None:
         return None

@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass, field
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
+_MAX_NAME = 256  # of Answer.worker in the contract
 
 
 def own_name() -> str:
@@ -29,6 +30,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse what can't work."""
+        if not 1 <= len(self.name) <= _MAX_NAME:
+            raise ValueError(f"expected a name of 1 to {_MAX_NAME} characters, found {len(self.name)}")
         for name in ("concurrency", "max_deliveries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of 1 or more, found {getattr(self, name)}")

@@ -67,9 +67,9 @@ class Service:
     async def stop(self, hurry: asyncio.Event) -> None:
         """Receive no more, let what runs finish within the grace (or until `hurry`), and give back the rest."""
         await self._hand.close()
-        await asyncio.gather(*self._loops)
         for subscription in self._subscriptions.values():
             await subscription.close()
+        await asyncio.gather(*self._loops)
         await self._hand.finish(hurry, self._options.grace_s)
         await self._outbox.close()
         if self._keeping is not None:
