@@ -27,7 +27,7 @@ from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, Tas
 
 _log = logging.getLogger(__name__)
 
-_RECEIVE_S = 0.5
+_RECEIVE_S = 0.2
 _HAND_BACK_S = 1.0
 _BATCHES_UNDER_WAY = 8
 

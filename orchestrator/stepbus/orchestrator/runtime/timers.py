@@ -34,7 +34,7 @@ class Timers:
         self._coordinator = coordinator
         self._index = index
         self._follower = follower
-        self._position = self._saved = follower.position
+        self.position = self._saved = follower.position
         self._changed = asyncio.Event()
 
     @classmethod
@@ -54,8 +54,8 @@ class Timers:
 
     async def save(self) -> None:
         """Keep the index as it is."""
-        await self._store.save_snapshot(INDEX_STREAM, Snapshot(self._position, orjson.dumps(self._index.dump())))
-        self._saved = self._position
+        await self._store.save_snapshot(INDEX_STREAM, Snapshot(self.position, orjson.dumps(self._index.dump())))
+        self._saved = self.position
 
     async def _follow(self) -> None:
         async for batch in self._follower.batches():
@@ -63,9 +63,9 @@ class Timers:
                 if committed.category == e.TASK:
                     for event in committed.record.events:
                         self._index.absorb(committed.stream, event)
-            self._position = batch[-1].position
+            self.position = batch[-1].position
             self._changed.set()
-            if self._position - self._saved >= _SNAPSHOT_EVERY:
+            if self.position - self._saved >= _SNAPSHOT_EVERY:
                 await self.save()
 
     async def _fire(self) -> None:
