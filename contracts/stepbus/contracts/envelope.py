@@ -1,23 +1,50 @@
 """The envelope of every message: a CloudEvent, in JSON structured mode on every bus; binary mode is read too.
 
-Source: CloudEvents 1.0.2, and its JSON event format. Extension attributes that stepbus uses: `partitionkey` (the task's
-id), `correlationid`, `causationid`, `tenant`, `traceparent`.
+Source: CloudEvents 1.0.2, its JSON event format, and its NATS binding. Extension attributes that stepbus uses:
+`partitionkey` (the task's id), `correlationid`, `causationid`, `tenant`, `traceparent`; others are tolerated.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from stepbus.contracts import codec
-from stepbus.contracts.problems import Refused, refuse
-from stepbus.contracts.validation import problems_of
+from stepbus.contracts.problems import Problem, Refused, escape_pointer, refuse
+from stepbus.contracts.validation import found, problems_of
 
 CONTENT_TYPE = "application/cloudevents+json"
-_BINARY_PREFIX = "ce-"
+MAX_ATTRIBUTE = 1024
 
-Attribute = Annotated[str, Field(min_length=1, max_length=1024)]
+_BINARY: Final = "ce-"
+_BATCH: Final = "application/cloudevents-batch+json"
+_JSON: Final = re.compile(r'application/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?', re.IGNORECASE)
+_NAME: Final = re.compile("[a-z0-9]{1,64}")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(?:\.[0-9]{1,12})?(?:[Zz]|[-+][0-9]{2}:[0-9]{2})")
+
+
+def _time(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper())
+        except ValueError:
+            pass
+    raise PydanticCustomError(
+        "envelope.time", "expected a time as RFC 3339 has it, with its zone, found {found}", {"found": found(value)}
+    )
+
+
+def _media_type(value: Any) -> Any:
+    return "application/json" if isinstance(value, str) and _JSON.fullmatch(value) else value
+
+
+Attribute = Annotated[str, Field(min_length=1, max_length=MAX_ATTRIBUTE)]
+Time = Annotated[datetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class CloudEvent(BaseModel):
@@ -32,9 +59,9 @@ class CloudEvent(BaseModel):
     id: Attribute
     source: Attribute
     type: Attribute
-    time: datetime | None = None
+    time: Time | None = None
     subject: Attribute | None = None
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Annotated[Literal["application/json"], BeforeValidator(_media_type)] = "application/json"
     dataschema: Attribute | None = None
     partitionkey: Attribute | None = None
     correlationid: Attribute | None = None
@@ -44,35 +71,93 @@ class CloudEvent(BaseModel):
     data: Any = None
 
 
-def read(body: bytes, headers: Mapping[str, str] | None = None) -> CloudEvent:
+_KNOWN: Final = frozenset(CloudEvent.model_fields)
+
+
+def read(
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    limit: int = codec.MAX_MESSAGE_BYTES,
+    depth: int = codec.MAX_DEPTH,
+) -> CloudEvent:
     """Give the CloudEvent that a body, or headers and a body, hold.
 
     Raises:
         Refused: not JSON as `codec.decode` takes it, or not a CloudEvent; with a pointer into the envelope.
     """
-    attributes = {name.lower(): value for name, value in (headers or {}).items()}
-    if _BINARY_PREFIX + "specversion" in attributes:
-        event: Any = {
-            name.removeprefix(_BINARY_PREFIX): value
-            for name, value in attributes.items()
-            if name.startswith(_BINARY_PREFIX)
-        }
-        event["data"] = codec.decode(body)
-    else:
-        event = codec.decode(body)
+    event = _in_headers(body, headers, limit, depth) if headers else None
+    if event is None:
+        event = codec.decode(body, limit, depth)
     if not isinstance(event, dict):
-        raise refuse("envelope.not_an_object", f"expected a CloudEvent object, found {type(event).__name__}")
+        raise refuse("envelope.not_an_object", f"expected a CloudEvent, an object, found {found(event)}")
+    if None in event.values():  # the JSON format: null says that the attribute is absent
+        event = {name: value for name, value in event.items() if value is not None}
+    if _KNOWN.issuperset(event):
+        extensions = []
+    else:
+        extensions = [problem for name in sorted(event.keys() - _KNOWN) for problem in _extension(name, event[name])]
     try:
-        return CloudEvent.model_validate(event)
+        cloud_event: CloudEvent = CloudEvent.__pydantic_validator__.validate_python(event)  # model_validate, sooner
     except ValidationError as error:
-        raise Refused(problems_of(error, "envelope")) from error
+        raise Refused([*problems_of(error, "envelope"), *extensions]) from error
+    if extensions:
+        raise Refused(extensions)
+    return cloud_event
 
 
 def write(event: CloudEvent) -> bytes:
     """Give the structured JSON form, without the attributes that are absent."""
-    return codec.encode(event.model_dump(mode="json", exclude_none=True) | {"data": event.data})
+    return codec.encode({name: value for name, value in event.__dict__.items() if value is not None})
 
 
 def timestamp(at_ms: int) -> datetime:
     """Give the instant that milliseconds since the Unix epoch name, in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _in_headers(body: bytes, headers: Mapping[str, str], limit: int, depth: int) -> dict[str, Any] | None:
+    """Give the event of a message in binary mode; None if the mode is another."""
+    named = {name.lower(): value for name, value in headers.items()}
+    content_type = named.get("content-type", "").lower()
+    if content_type.startswith(_BATCH):
+        raise refuse("envelope.batch", "expected one event in a message, found a batch")
+    if content_type.startswith(CONTENT_TYPE) or f"{_BINARY}specversion" not in named:
+        return None
+    event: dict[str, Any] = {
+        name.removeprefix(_BINARY): _unescaped(name, value) for name, value in named.items() if name.startswith(_BINARY)
+    }
+    if content_type:
+        event.setdefault("datacontenttype", content_type)
+    if not _JSON.fullmatch(event.get("datacontenttype", "application/json")):
+        message = f"expected application/json, found {found(event['datacontenttype'])}"
+        raise refuse("envelope.invalid", message, "/datacontenttype")
+    event["data"] = codec.decode(body, limit, depth) if body else None
+    return event
+
+
+def _unescaped(name: str, value: str) -> str:
+    """Give the attribute that a header holds. Source: CloudEvents, HTTP binding, section 3.1.3.2."""
+    if "%" not in value:
+        return value
+    from urllib.parse import unquote  # noqa: PLC0415 - seldom
+
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError as error:
+        message = f"expected UTF-8 behind the percent signs, found {found(value)}"
+        raise refuse("envelope.invalid", message, f"/{name.removeprefix(_BINARY)}") from error
+
+
+def _extension(name: str, value: Any) -> Iterator[Problem]:
+    """Give what is wrong with an attribute that is not ours. Source: CloudEvents 1.0.2, sections 3.1 and 3.3."""
+    pointer = "/" + escape_pointer(name)
+    if name == "data_base64":
+        yield Problem(
+            code="envelope.data_base64", message="expected JSON in 'data', found data_base64", pointer=pointer
+        )
+    elif not _NAME.fullmatch(name):
+        message = f"expected an attribute named with a-z and 0-9, found {found(name)}"
+        yield Problem(code="envelope.attribute_name", message=message, pointer=pointer)
+    elif not isinstance(value, str | int):
+        message = f"expected a text, a whole number, true or false, found {found(value)}"
+        yield Problem(code="envelope.attribute", message=message, pointer=pointer)

@@ -5,12 +5,14 @@ that a newer worker can talk to an older coordinator; what a client asks for doe
 lost wish.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stepbus.contracts.problems import Problem
+from stepbus.contracts.envelope import CloudEvent
+from stepbus.contracts.problems import Problem, Refused, refuse
+from stepbus.contracts.validation import found, problems_of
 
 SCHEMA_ROOT = "https://stepbus.dev/schemas"
 
@@ -21,12 +23,13 @@ TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 Attempt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(max_length=4096)]
 Token = Annotated[str, Field(min_length=1, max_length=256)]
+TaskId = Annotated[UUID, Field(strict=False)]  # strict, pydantic would take no text for it
 
 
 class Message(BaseModel):
     """What every message has: the CloudEvents type it travels under and the version of its shape."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
@@ -40,7 +43,7 @@ class Message(BaseModel):
 class Request(Message):
     """What a client asks for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class TaskRequested(Request):
@@ -57,10 +60,10 @@ class TaskRequested(Request):
     namespace: TemplateName = "default"
     version: Annotated[str, Field(max_length=256)] | None = None
     context: dict[str, Any] = {}
-    task_id: UUID | None = None
+    task_id: TaskId | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     timeout_ms: Annotated[int, Field(ge=1)] | None = None
-    bypass_steps: tuple[StepName, ...] = ()
+    bypass_steps: Annotated[tuple[StepName, ...], Field(strict=False)] = ()
     replyto: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
@@ -69,14 +72,14 @@ class TaskCancelRequested(Request):
 
     TYPE: ClassVar[str] = "task.cancel_requested"
 
-    task_id: UUID
+    task_id: TaskId
     reason: Text = ""
 
 
 class Inputs(BaseModel):
     """What a step works on: the task's context, and the result of each step it depends on, by name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True)
 
     context: dict[str, Any]
     results: dict[str, Any]
@@ -92,7 +95,7 @@ class StepRequested(Message):
 
     TYPE: ClassVar[str] = "step.requested"
 
-    task_id: UUID
+    task_id: TaskId
     step: StepName
     attempt: Attempt
     handler: str
@@ -106,7 +109,7 @@ class StepRequested(Message):
 class Answer(Message):
     """What every answer to a job has: which attempt it is of, and the token of that job."""
 
-    task_id: UUID
+    task_id: TaskId
     step: StepName
     attempt: Attempt
     token: Token
@@ -128,7 +131,7 @@ class StepError(BaseModel):
     stands instead of the policy's delay.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     code: Annotated[str, Field(min_length=1, max_length=256)]
     message: Text = ""
@@ -158,7 +161,7 @@ class TaskAccepted(Message):
 
     TYPE: ClassVar[str] = "task.accepted"
 
-    task_id: UUID
+    task_id: TaskId
     namespace: str
     name: str
     version: str
@@ -171,13 +174,13 @@ class TaskRejected(Message):
     TYPE: ClassVar[str] = "task.rejected"
 
     request_id: str
-    problems: tuple[Problem, ...]
+    problems: Annotated[tuple[Problem, ...], Field(strict=False)]
 
 
 class TaskChanged(Message):
     """What the public hears of a task after its acceptance. `status` is the task's state from now on."""
 
-    task_id: UUID
+    task_id: TaskId
     namespace: str
     name: str
     version: str
@@ -216,11 +219,11 @@ class TaskResolvedManually(TaskChanged):
 
 
 class QuarantineEntry(Message):
-    """A message that could not be applied, with the reason. `body` is base64; a large one is left out here, not in the log."""
+    """A message that could not be applied, with the reason. `body` is base64; the log alone keeps a large one."""
 
     TYPE: ClassVar[str] = "message.quarantined"
 
-    message_id: UUID
+    message_id: TaskId
     channel: str
     code: str
     pointer: str
@@ -242,3 +245,26 @@ PUBLISHED: tuple[type[Message], ...] = (
     QuarantineEntry,
 )
 MESSAGES: tuple[type[Message], ...] = (*REQUESTS, *ANSWERS, *PUBLISHED)
+
+_BY_TYPE: Final = {message.TYPE: message for message in MESSAGES}
+
+
+def read(event: CloudEvent) -> Message:
+    """Give the message that an event carries.
+
+    Raises:
+        Refused: `message.unknown_type`; `message.unknown_version`, its `dataschema` is not the one of this release; or
+            `message.missing`, `message.unknown_key`, `message.invalid`, each with a pointer below `/data`.
+    """
+    message_type = _BY_TYPE.get(event.type)
+    if message_type is None:
+        raise refuse(
+            "message.unknown_type", f"expected a message type of this release, found {found(event.type)}", "/type"
+        )
+    if event.dataschema is not None and event.dataschema != message_type.dataschema():
+        message = f"expected {message_type.dataschema()}, found {found(event.dataschema)}"
+        raise refuse("message.unknown_version", message, "/dataschema")
+    try:
+        return message_type.model_validate(event.data)
+    except ValidationError as error:
+        raise Refused(problems_of(error, "message", "/data")) from error

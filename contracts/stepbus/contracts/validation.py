@@ -70,7 +70,7 @@ def problems_of(
 ) -> Iterator[Problem]:
     """Give a problem for each error, coded `<subject>.missing`, `<subject>.unknown_key` or `<subject>.invalid`.
 
-    `describe` gives another code and message for an error.
+    A validator of our own names its code itself; `describe` gives another code and message for any error.
     """
     for detail in error.errors(include_url=False):
         code, message = (describe or _describe(subject))(detail)
@@ -93,7 +93,11 @@ def message_of(detail: "ErrorDetails") -> str:
 
 
 def _describe(subject: str) -> Describe:
-    return lambda detail: (f"{subject}.{_CODES.get(detail['type'], 'invalid')}", message_of(detail))
+    def describe(detail: "ErrorDetails") -> tuple[str, str]:
+        kind = detail["type"]
+        return kind if "." in kind else f"{subject}.{_CODES.get(kind, 'invalid')}", message_of(detail)
+
+    return describe
 
 
 def _short(text: str) -> str:

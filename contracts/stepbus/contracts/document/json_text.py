@@ -4,7 +4,7 @@ import json
 import re
 from typing import Final, cast
 
-from stepbus.contracts.document.model import Builder, Document, Unreadable
+from stepbus.contracts.document.model import MAX_DEPTH, Builder, Document, Unreadable
 
 _TOKEN: Final = re.compile(
     r"""[ \t\n\r]*+(?:
@@ -34,9 +34,9 @@ _EXPECTED: Final = {
 }
 
 
-def read_json(text: str) -> Document:
+def read_json(text: str, depth: int = MAX_DEPTH) -> Document:
     """Give the document that the text holds, with all that is wrong with it."""
-    builder = Builder("json")
+    builder = Builder("json", depth)
     try:
         _Reading(text, builder).read()
     except Unreadable:

@@ -53,8 +53,9 @@ class Document:
 class Builder:
     """Takes the parts of a document in the order of its text. `subject` begins the code of each problem."""
 
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
+    def __init__(self, subject: str, depth: int = MAX_DEPTH) -> None:
+        self._subject = subject
+        self._depth = depth
         self.problems: list[Problem] = []
         self.value: Any = None
         self._first_line = 1
@@ -72,7 +73,7 @@ class Builder:
     def problem(self, code: str, message: str, line: int, pointer: str | None = None) -> None:
         """Note a problem, at the place where the next part would go unless told another."""
         place = self.here() if pointer is None else pointer
-        self.problems.append(Problem(code=f"{self.subject}.{code}", message=message, pointer=place, line=line))
+        self.problems.append(Problem(code=f"{self._subject}.{code}", message=message, pointer=place, line=line))
 
     def here(self) -> str:
         """Give the pointer of the part that comes next."""
@@ -92,8 +93,8 @@ class Builder:
         Raises:
             Unreadable: it would be one level too many.
         """
-        if len(self._around) == MAX_DEPTH:
-            self.problem("depth", f"expected at most {MAX_DEPTH} levels, found another", line)
+        if len(self._around) == self._depth:
+            self.problem("depth", f"expected at most {self._depth} levels, found another", line)
             raise Unreadable
         self._put(container, line)
         self._around.append((self._container, self._lines, self._key, self._key_line))

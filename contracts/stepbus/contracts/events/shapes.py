@@ -1,22 +1,12 @@
-"""The stored events, and the record that carries those of one decision into the log.
+"""What can have happened, and how each of it is stored."""
 
-A record is one row of the log: the events of one decision with what they have in common. It is committed whole or not
-at all. Each event in it has a place of its own in the task's history, `first + index`.
-
-A released shape is frozen. A new one is a new `VERSION`, and an upcaster from the old to the next (`UPCASTERS`); a
-reader climbs from the stored version to today's, one step at a time.
-"""
-
-from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from stepbus.contracts import codec
 from stepbus.contracts.messages import StepError
-from stepbus.contracts.problems import Problem, Refused, refuse
-from stepbus.contracts.validation import problems_of
+from stepbus.contracts.problems import Problem
 
 STREAMS = UUID("5b8d7a0e-3c51-4f0e-9a44-6f1d1f6a1c01")
 CATALOGUE_STREAM = uuid5(STREAMS, "catalogue")
@@ -246,84 +236,3 @@ EVENTS: tuple[type[Event], ...] = (
     MessageResubmitted,
     AnswerIgnored,
 )
-
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
-"""From (type, version) to a function that gives the data of the next version."""
-
-_BY_TYPE = {event.TYPE: event for event in EVENTS}
-
-
-class Metadata(BaseModel):
-    """What the events of one record share.
-
-    Shape: `at_ms` is the store's clock; `causation_id` the message or timer that caused the decision; `actor` is
-    `<kind>/<name>`, of kind worker, client, operator, timer or coordinator.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    at_ms: Milliseconds
-    tenant: str = "default"
-    correlation_id: str = ""
-    causation_id: str = ""
-    actor: str = "coordinator"
-
-
-class Record(BaseModel):
-    """The events of one decision, and the place of the first of them in the stream's history, counted from 1."""
-
-    model_config = ConfigDict(frozen=True)
-
-    first: int
-    meta: Metadata
-    events: tuple[Event, ...]
-
-
-def encode_record(record: Record) -> bytes:
-    """Give the canonical JSON that is stored."""
-    return codec.encode(
-        {
-            "first": record.first,
-            "meta": record.meta.model_dump(mode="json"),
-            "events": [
-                {"type": event.TYPE, "version": event.VERSION, "data": event.model_dump(mode="json")}
-                for event in record.events
-            ],
-        }
-    )
-
-
-def decode_record(data: bytes, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> Record:
-    """Give the record that the stored bytes hold, each event in today's shape.
-
-    Raises:
-        Refused: `event.unknown_type` or `event.unknown_version` (a newer writer: upgrade before reading on), or
-            `event.…` for data that does not fit its shape.
-    """
-    stored = codec.decode(data, limit=len(data))
-    try:
-        meta = Metadata.model_validate(stored["meta"])
-        events = tuple(_event_of(index, entry, upcasters) for index, entry in enumerate(stored["events"]))
-        return Record(first=stored["first"], meta=meta, events=events)
-    except ValidationError as error:
-        raise Refused(problems_of(error, "event")) from error
-
-
-def _event_of(index: int, entry: Mapping[str, Any], upcasters: Mapping[tuple[str, int], Upcaster]) -> Event:
-    name, version, data = entry["type"], entry["version"], entry["data"]
-    event_type = _BY_TYPE.get(name)
-    if event_type is None:
-        raise refuse(
-            "event.unknown_type", f"expected an event type of this release, found {name!r}", f"/events/{index}/type"
-        )
-    while version < event_type.VERSION:
-        data = upcasters[name, version](data)
-        version += 1
-    if version > event_type.VERSION:
-        raise refuse(
-            "event.unknown_version",
-            f"expected {name} up to version {event_type.VERSION}, found {version}",
-            f"/events/{index}/version",
-        )
-    return event_type.model_validate(data)

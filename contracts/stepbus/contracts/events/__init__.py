@@ -1,0 +1,88 @@
+"""The stored events, and the record that carries those of one decision into the log.
+
+A record is one row of the log: the events of one decision with what they have in common. It is committed whole or not
+at all. Each event in it has a place of its own in the task's history, `first + index`.
+
+A released shape is frozen. A new one is a new `VERSION`, and an upcaster from the old to the next (`UPCASTERS`); a
+reader climbs from the stored version to today's, one step at a time.
+"""
+
+from stepbus.contracts.events.record import (
+    UPCASTERS,
+    Metadata,
+    Record,
+    Upcaster,
+    Upcasters,
+    decode_record,
+    encode_record,
+)
+from stepbus.contracts.events.shapes import (
+    CATALOGUE,
+    CATALOGUE_STREAM,
+    EVENTS,
+    IGNORED,
+    QUARANTINE,
+    STREAMS,
+    TASK,
+    TASK_EVENTS,
+    AnswerIgnored,
+    Event,
+    MessageQuarantined,
+    MessageResubmitted,
+    Milliseconds,
+    StepBypassed,
+    StepCancelled,
+    StepCompleted,
+    StepDispatched,
+    StepFailed,
+    StepHeartbeatRecorded,
+    StepReopened,
+    StepResolvedManually,
+    StepTimedOut,
+    TaskAccepted,
+    TaskCancelled,
+    TaskCompleted,
+    TaskFailed,
+    TaskReopened,
+    TaskResolvedManually,
+    TemplateRegistered,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "CATALOGUE_STREAM",
+    "EVENTS",
+    "IGNORED",
+    "QUARANTINE",
+    "STREAMS",
+    "TASK",
+    "TASK_EVENTS",
+    "UPCASTERS",
+    "AnswerIgnored",
+    "Event",
+    "MessageQuarantined",
+    "MessageResubmitted",
+    "Metadata",
+    "Milliseconds",
+    "Record",
+    "StepBypassed",
+    "StepCancelled",
+    "StepCompleted",
+    "StepDispatched",
+    "StepFailed",
+    "StepHeartbeatRecorded",
+    "StepReopened",
+    "StepResolvedManually",
+    "StepTimedOut",
+    "TaskAccepted",
+    "TaskCancelled",
+    "TaskCompleted",
+    "TaskFailed",
+    "TaskReopened",
+    "TaskResolvedManually",
+    "TemplateRegistered",
+    "Upcaster",
+    "Upcasters",
+    "decode_record",
+    "encode_record",
+]
