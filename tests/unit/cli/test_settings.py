@@ -116,9 +116,9 @@ def test_the_command_line_is_stronger_than_the_environment_and_that_than_the_fil
 
 
 def test_the_store_is_a_file_in_the_data_folder_unless_given(tmp_path: Path) -> None:
-    settings = read_settings(None, {"STEPBUS_DATA": str(tmp_path)}, {}).settings
+    settings = read_settings(None, {"STEPBUS_DATA": f"{tmp_path}/a folder"}, {}).settings
 
-    assert settings.store == f"sqlite:///{tmp_path}/log.db"
+    assert settings.store == f"sqlite://{tmp_path}/a%20folder/log.db"
 
 
 def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(tmp_path: Path) -> None:

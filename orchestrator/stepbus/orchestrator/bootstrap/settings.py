@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -32,7 +33,7 @@ _TEST_PREFIX = "STEPBUS_TEST_"
 
 def _store_in(fields: Mapping[str, Any]) -> str:
     data: Path = fields.get("data", Path())
-    return f"sqlite:///{(data.absolute() / 'log.db').as_posix()}"
+    return f"sqlite://{quote((data.absolute() / 'log.db').as_posix())}"
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]

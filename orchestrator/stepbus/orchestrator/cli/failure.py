@@ -1,0 +1,82 @@
+"""What the command line says when it can't do what was asked: for a person on stderr, for a program on stdout.
+
+```
+Failure(Exception)     what was asked failed; says why, with a code
+```
+"""
+
+import errno
+from collections.abc import Iterable
+
+import orjson
+import typer
+
+from stepbus.contracts.problems import Problem, Refused
+from stepbus.orchestrator.ports import BusUnavailable, StoreUnavailable
+
+
+class Failure(Exception):
+    """What was asked failed for this reason, and these problems in detail."""
+
+    def __init__(self, code: str, message: str, problems: Iterable[Problem] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.problems = tuple(problems)
+
+
+FORESEEN = (Failure, Refused, StoreUnavailable, BusUnavailable, OSError)
+
+
+def explained(error: Exception) -> Failure:
+    """Give the failure that a foreseen error is."""
+    match error:
+        case Failure():
+            return error
+        case Refused(problems=(problem,)):
+            return Failure(problem.code, problem.message, (problem,))
+        case Refused(problems=problems):
+            return Failure("refused", f"{len(problems)} things are wrong", problems)
+        case StoreUnavailable():
+            return Failure("store.unavailable", _said(error))
+        case BusUnavailable():
+            return Failure("bus.unavailable", _said(error))
+        case OSError():
+            return Failure(f"os.{errno.errorcode.get(error.errno or 0, 'error').lower()}", str(error))
+        case _:
+            raise error
+
+
+def report(failure: Failure, *, as_json: bool) -> None:
+    """Say the failure: on stdout as one JSON document, or on stderr a line a problem."""
+    if as_json:
+        document = {"code": failure.code, "message": failure.message, "errors": listed(failure.problems)}
+        typer.echo(orjson.dumps({"error": document}).decode())
+        return
+    if len(failure.problems) != 1:
+        typer.echo(f"{_mark('error')}[{failure.code}]: {failure.message}", err=True)
+    for problem in failure.problems:
+        typer.echo(line_of(problem), err=True)
+
+
+def listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    """Give the problems as JSON has them, all keys in each."""
+    return [
+        {"code": problem.code, "pointer": problem.pointer, "line": problem.line, "message": problem.message}
+        for problem in problems
+    ]
+
+
+def line_of(problem: Problem) -> str:
+    """Give the problem in a line: `error[code] at pointer (line n): message`."""
+    place = f" at {problem.pointer}" if problem.pointer else ""
+    line = f" (line {problem.line})" if problem.line is not None else ""
+    return f"{_mark('error')}[{problem.code}]{place}{line}: {problem.message}"
+
+
+def _mark(word: str) -> str:
+    return typer.style(word, fg="red", bold=True)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
