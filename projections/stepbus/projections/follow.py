@@ -43,7 +43,7 @@ class Follower:
                 known = False
             except StoreUnavailable as error:
                 known = False
-                self.trouble = f"the store is unavailable: {error}"
+                self.trouble = f"waits at position {self.position}, the store is unavailable: {error}"
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             except NotApplicable as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepbus.contracts import events as e
-from stepbus.contracts.template import from_mapping
+from stepbus.contracts.template import TaskTemplate
 from stepbus.projections.levels import levels_of
 from stepbus.projections.projection import (
     Batch,
@@ -155,13 +155,13 @@ def _registered(fact: Fact, event: e.TemplateRegistered, batch: Batch) -> None:
         batch.add(fact.stream, _PLAN_STEP, row)
     for step in event.template["steps"]:
         for dependency in step.get("depends_on", ()):
-            row: Row = {"template_hash": event.template_hash, "depends_on": dependency, "step": step["name"]}
-            batch.add(fact.stream, _PLAN_EDGE, row)
+            edge: Row = {"template_hash": event.template_hash, "depends_on": dependency, "step": step["name"]}
+            batch.add(fact.stream, _PLAN_EDGE, edge)
     batch.barrier()
 
 
 def _plan_rows(template_hash: str, document: Mapping[str, Any]) -> Iterator[Row]:
-    template = from_mapping(document)
+    template = TaskTemplate.model_validate(document)
     levels = levels_of({step.name: step.depends_on for step in template.steps})
     for ordinal, step in enumerate(template.steps):
         yield {
@@ -186,7 +186,8 @@ def _accepted(fact: Fact, event: e.TaskAccepted, batch: Batch) -> None:
 
 
 def _change(fact: Fact, step: str, batch: Batch, sql: str, **values: Any) -> None:
-    batch.add(fact.stream, sql, {"task_id": fact.stream, "step": step, "at_ms": fact.meta.at_ms} | values)
+    row: Row = {"task_id": fact.stream, "step": step, "at_ms": fact.meta.at_ms, **values}
+    batch.add(fact.stream, sql, row)
 
 
 def _release(fact: Fact, step: str, batch: Batch) -> None:
