@@ -47,7 +47,7 @@ def _dispatched(state: TaskState, event: e.StepDispatched) -> None:
     state.status = TaskStatus.IN_PROGRESS
     number = _move(state, event.step, StepStatus.DISPATCHED, due_ms=event.deadline_at_ms)
     if number is not None:
-        state.attempts[number] = min(event.attempt, 255)
+        state.attempts[number] = min(max(event.attempt, 0), 255)
 
 
 def _heartbeat(state: TaskState, event: e.StepHeartbeatRecorded) -> None:

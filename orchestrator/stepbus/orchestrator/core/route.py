@@ -12,7 +12,7 @@ from zlib import crc32
 
 from stepbus.contracts import codec, envelope, messages
 from stepbus.contracts import events as e
-from stepbus.orchestrator.core.state import TaskState, TaskStatus
+from stepbus.orchestrator.core.state import IN_HAND, TaskState, TaskStatus
 
 _TOKEN_LENGTH = 32
 _SHOWN_BODY = 64 * 1024
@@ -87,8 +87,8 @@ def needs_state(event: e.Event) -> bool:
 def _job(origin: Origin, place: Place, event: e.StepDispatched, state: TaskState) -> Iterator[Letter]:
     number = state.plan.index[event.step]
     step = state.plan.steps[number]
-    if state.attempts[number] != event.attempt or number not in state.due_ms:
-        return
+    if state.attempts[number] != event.attempt or state.step_status[number] not in IN_HAND:
+        return  # superseded or over since: nobody would hear the answer
     task_id = str(state.task_id)
     data = {
         "task_id": task_id,
@@ -180,14 +180,19 @@ def _letter(
             "time": envelope.timestamp(place.meta.at_ms),
             "datacontenttype": "application/json",
             "dataschema": message.dataschema(),
-            "partitionkey": key,
-            "correlationid": place.meta.correlation_id or key,
-            "causationid": place.meta.causation_id or key,
+            "partitionkey": _attribute(key),
+            "correlationid": _attribute(place.meta.correlation_id or key),
+            "causationid": _attribute(place.meta.causation_id or key),
             "tenant": place.meta.tenant,
             "data": data,
         }
     )
     return Letter(channel, letter_id, key, body)
+
+
+def _attribute(text: str) -> str:
+    """Give as much of the text as an attribute may hold: the name of a request is two attributes long."""
+    return text[: envelope.MAX_ATTRIBUTE]
 
 
 _LETTERS: Mapping[type[e.Event], Callable[[Origin, Place, Any, Any], Iterator[Letter]]] = {
