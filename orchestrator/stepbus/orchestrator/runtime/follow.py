@@ -6,6 +6,7 @@ A reader sees every record once, in order of position, whoever committed it. On 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -81,7 +82,6 @@ class Follower:
     async def _more(self) -> None:
         self._woken.clear()
         if not self._in_hand:
-            try:
-                await asyncio.wait_for(self._woken.wait(), _POLL_S)
-            except TimeoutError:
-                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._woken.wait()

@@ -21,7 +21,7 @@ from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.route import Origin
-from stepbus.orchestrator.ports import Bus, Delivery, Subscription
+from stepbus.orchestrator.ports import Bus, Delivery, StoreUnavailable, Subscription
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
 
@@ -47,7 +47,7 @@ class Intake:
     def __init__(self, bus: Bus, coordinator: Coordinator, origin: Origin, batch_limit: int) -> None:
         self._bus = bus
         self._coordinator = coordinator
-        self._origin = origin
+        self.origin = origin
         self._limit = batch_limit
         self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -156,7 +156,7 @@ class Intake:
         return outcome
 
     async def _answered(self, event: CloudEvent, answer: messages.Answer, delivery: Delivery) -> Outcome:
-        expected = self._origin.token(answer.task_id, answer.step, answer.attempt)
+        expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
         if not hmac.compare_digest(expected.encode(), answer.token.encode()):
             raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
         cause = _cause(event, f"worker/{answer.worker or event.source}")

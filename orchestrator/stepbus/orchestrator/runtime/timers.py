@@ -6,6 +6,7 @@ log.
 
 import asyncio
 import logging
+from contextlib import suppress
 from uuid import uuid5
 
 import orjson
@@ -79,10 +80,9 @@ class Timers:
             next_ms = self._index.next_ms()
             sleep_s = _LONGEST_SLEEP_S if next_ms is None else min((next_ms - clock.now_ms()) / 1000, _LONGEST_SLEEP_S)
             self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(sleep_s, 0.001))
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(sleep_s, 0.001)):
+                    await self._changed.wait()
 
     async def _fire_one(self, command: DueCommand) -> None:
         cause = Cause(actor="timer", causation_id=f"timer/{type(command).__name__}")
