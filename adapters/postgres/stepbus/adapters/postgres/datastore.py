@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from eventsourcing.persistence import OperationalError
 from eventsourcing.postgres import PostgresDatastore
-from psycopg import Connection, Cursor, IsolationLevel
+from psycopg import Connection, IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Identifier
@@ -21,6 +21,7 @@ from stepbus.adapters.recorders.errors import library_error
 
 LOCK_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 10
+CREATION_LOCK = 0x73746570627573  # "stepbus"; any number that others do not use
 _NEVER_HANG: Mapping[str, str | int] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -82,14 +83,13 @@ class PostgresSessions(PostgresDatastore):
             raise library_error(error) from error
 
     @contextmanager
-    def transaction(self, *, commit: bool = False) -> Iterator[Cursor[DictRow]]:
-        """Hold a transaction whose statements travel together until a result is fetched."""
-        with (
-            self.get_connection() as connection,
-            connection.pipeline(),
-            connection.transaction(force_rollback=not commit),
-        ):
-            yield connection.cursor()
+    def pipelined(self) -> Iterator[Connection[DictRow]]:
+        """Hold a transaction of writing, whose statements travel together until a result is fetched.
+
+        Each statement needs a cursor of its own: one cursor would take an earlier result for that of its last one.
+        """
+        with self.get_connection() as connection, connection.pipeline(), connection.transaction():
+            yield connection
 
     def create_schema(self) -> None:
         """Create the schema if it is not there."""

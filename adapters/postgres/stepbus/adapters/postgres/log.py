@@ -16,11 +16,11 @@ from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresProcessRecorder
-from psycopg import Cursor
+from psycopg import Connection
 from psycopg.rows import DictRow
 from psycopg.types.numeric import Int8
 
-from stepbus.adapters.postgres.datastore import ConnectionLost, PostgresSessions
+from stepbus.adapters.postgres.datastore import CREATION_LOCK, ConnectionLost, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
 from stepbus.adapters.recorders.log import LAYOUT, Answer, KeepSnapshot, LogRecorder, Write
 from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord, StoreUnavailable
@@ -29,8 +29,6 @@ Given = TypeVar("Given")
 Args = TypeVarTuple("Args")
 
 CLOCK_KEPT_S = 5.0
-_CREATION_LOCK = 0x73746570627573  # "stepbus"; any number that others do not use
-
 _CREATE: tuple[LiteralString, ...] = (
     """
 CREATE TABLE IF NOT EXISTS stepbus_identity (
@@ -68,7 +66,7 @@ WHERE stepbus_snapshots.originator_version <= excluded.originator_version"""
 class Writing:
     """A transaction that holds the lock; `head` is the log's, once it was read."""
 
-    cursor: Cursor[DictRow]
+    connection: Connection[DictRow]
     head: int | None = None
 
 
@@ -85,15 +83,15 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
         """Create what is not there, in one transaction that waits for others that do the same."""
         self.datastore.create_schema()
         ours = [statement for statement in self.sql_create_statements if statement.as_string().startswith(_WANTED)]
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+        with self.datastore.pipelined() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
             for statement in ours:
-                cursor.execute(statement, prepare=False)
+                connection.execute(statement, prepare=False)
             for sql in _CREATE:
-                cursor.execute(sql, prepare=False)
+                connection.execute(sql, prepare=False)
             with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
-                self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
-            cursor.execute(_MAKE_IDENTITY, (LAYOUT, secrets.token_hex(8), secrets.token_bytes(32)))
+                self._insert_tracking(connection.cursor(), Tracking(self.table_migration_identifier, 1))
+            connection.execute(_MAKE_IDENTITY, (LAYOUT, secrets.token_hex(8), secrets.token_bytes(32)))
 
     def commit(self, writes: Sequence[Write]) -> list[Answer]:
         """Commit all writes in one transaction; once more if the connection was lost.
@@ -115,21 +113,21 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
     @contextmanager
     def writing(self, *, durably: bool) -> Iterator[Writing]:
         """Hold the lock on the events, or none for what is not durable: that is on rows that each transaction sorts."""
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(_LOCK if durably else "SET LOCAL synchronous_commit = off")
-            yield Writing(cursor)
+        with self.datastore.pipelined() as connection:
+            connection.execute(_LOCK if durably else "SET LOCAL synchronous_commit = off")
+            yield Writing(connection)
 
     def heads(self, cursor: Writing, streams: Collection[UUID]) -> Mapping[UUID, int]:
         """Seek the last version of each stream, and the last position with them."""
-        cursor.cursor.execute(_SELECT_HEADS, (list(streams),), prepare=True)
-        heads = {row["asked"]: row["head"] or 0 for row in cursor.cursor.fetchall()}
+        rows = cursor.connection.execute(_SELECT_HEADS, (list(streams),), prepare=True).fetchall()
+        heads = {row["asked"]: row["head"] or 0 for row in rows}
         cursor.head = heads.pop(None)
         return heads
 
     def find(self, cursor: Writing, stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
-        cursor.cursor.execute(_SELECT + "WHERE originator_id = %s AND originator_version = %s", (stream, version))
-        row = cursor.cursor.fetchone()
+        where: LiteralString = "WHERE originator_id = %s AND originator_version = %s"
+        row = cursor.connection.execute(_SELECT + where, (stream, version)).fetchone()
         return None if row is None else _record(row)
 
     def insert(self, cursor: Writing, records: Sequence[StoredEvent]) -> Sequence[int]:
@@ -137,22 +135,20 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
         if cursor.head is None:
             self.heads(cursor, ())
         first = (cursor.head or 0) + 1
-        cursor.cursor.executemany(
-            _INSERT,
-            [
-                (Int8(position), event.originator_id, Int8(event.originator_version), event.topic, event.state)
-                for position, event in enumerate(records, first)
-            ],
-        )
+        rows = [
+            (Int8(position), event.originator_id, Int8(event.originator_version), event.topic, event.state)
+            for position, event in enumerate(records, first)
+        ]
+        cursor.connection.cursor().executemany(_INSERT, rows)
         return range(first, first + len(records))
 
     def track(self, cursor: Writing, tracking: Tracking) -> None:
         """Keep how far a reader has come."""
-        self._insert_tracking(cursor.cursor, tracking)
+        self._insert_tracking(cursor.connection.cursor(), tracking)
 
     def upsert_snapshot(self, cursor: Writing, kept: KeepSnapshot) -> None:
         """Keep a snapshot, unless a newer one is kept."""
-        cursor.cursor.execute(_UPSERT_SNAPSHOT, (kept.stream, kept.snapshot.version, kept.snapshot.data))
+        cursor.connection.execute(_UPSERT_SNAPSHOT, (kept.stream, kept.snapshot.version, kept.snapshot.data))
 
     def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
         """Give the records of a stream above a version."""

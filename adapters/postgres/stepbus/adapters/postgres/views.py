@@ -1,6 +1,6 @@
 """The views in PostgreSQL, in ordinary tables that any tool may read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 from psycopg.sql import SQL
 from psycopg.types.string import StrDumperUnknown
 
-from stepbus.adapters.postgres.datastore import PostgresSessions
+from stepbus.adapters.postgres.datastore import CREATION_LOCK, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
 from stepbus.adapters.postgres.sql import with_psycopg_parameters
 from stepbus.adapters.recorders.views import demand_checkpoint
@@ -21,7 +21,6 @@ from stepbus.orchestrator.ports import Statement
 
 STATEMENT_TIMEOUT_S = 60  # a view may be large, and is emptied in one statement
 _NUL_SHOWN = "\N{REPLACEMENT CHARACTER}"
-_CREATION_LOCK = 0x73746570627573
 _PROJECTION_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 
 
@@ -74,19 +73,19 @@ class PostgresViewTables(PostgresTrackingRecorder):
     def create_table(self) -> None:
         """Create what is not there, in one transaction that waits for others that do the same."""
         self.datastore.create_schema()
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+        with self.datastore.pipelined() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
             for statement in self.sql_create_statements:
-                cursor.execute(statement, prepare=False)
+                connection.execute(statement, prepare=False)
             with suppress(IntegrityError):  # the mark by which the library knows a tracking table of today
-                self._insert_tracking(cursor, Tracking(self.table_migration_identifier, 1))
+                self._insert_tracking(connection.cursor(), Tracking(self.table_migration_identifier, 1))
 
     def create(self, statements: Sequence[str]) -> None:
         """Run DDL."""
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+        with self.datastore.pipelined() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
             for statement in statements:
-                cursor.execute(statement.encode(), prepare=False)
+                connection.execute(statement.encode(), prepare=False)
 
     def checkpoint(self, projection: str) -> int:
         """Give the position that a projection's rows stand for."""
@@ -95,24 +94,26 @@ class PostgresViewTables(PostgresTrackingRecorder):
 
     def apply(self, projection: str, after: int, position: int, statements: Sequence[Statement]) -> None:
         """Commit rows and checkpoint together; others who would move the same projection on wait."""
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(_PROJECTION_LOCK, (projection,))
-            demand_checkpoint(projection, after, self._max_tracking_id(projection, cursor) or 0)
-            _run(cursor, statements)
-            self._insert_tracking(cursor, Tracking(projection, position))
+        with self.datastore.pipelined() as connection:
+            connection.execute(_PROJECTION_LOCK, (projection,))
+            demand_checkpoint(projection, after, self._max_tracking_id(projection, connection.cursor()) or 0)
+            for statement in statements:
+                _run(connection.cursor(), statement)
+            self._insert_tracking(connection.cursor(), Tracking(projection, position))
 
     def reset(self, projection: str, statements: Sequence[Statement]) -> None:
         """Run the statements and forget the checkpoint, in one transaction."""
         forget = SQL("DELETE FROM stepbus_view_tracking WHERE application_name = %s")
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute(_PROJECTION_LOCK, (projection,))
-            _run(cursor, statements)
-            cursor.execute(forget, (projection,))
+        with self.datastore.pipelined() as connection:
+            connection.execute(_PROJECTION_LOCK, (projection,))
+            for statement in statements:
+                _run(connection.cursor(), statement)
+            connection.execute(forget, (projection,))
 
     def query(self, statement: Statement) -> Sequence[Mapping[str, Any]]:
         """Give the rows of a SELECT."""
         with self.datastore.get_connection() as connection, connection.cursor() as cursor:
-            _run(cursor, (statement,))
+            _run(cursor, statement)
             return cursor.fetchall()
 
     def close(self) -> None:
@@ -132,12 +133,11 @@ def open_tables(settings: PostgresSettings) -> PostgresViewTables:
     return tables
 
 
-def _run(cursor: Cursor[DictRow], statements: Iterable[Statement]) -> None:
-    for statement in statements:
-        rows = cast("Sequence[Mapping[str, Any]]", statement.rows)
-        if len(rows) > 1:
-            cursor.executemany(with_psycopg_parameters(statement.sql).encode(), rows)
-        elif rows:
-            cursor.execute(with_psycopg_parameters(statement.sql).encode(), rows[0])
-        else:
-            cursor.execute(statement.sql.encode())
+def _run(cursor: Cursor[DictRow], statement: Statement) -> None:
+    rows = cast("Sequence[Mapping[str, Any]]", statement.rows)
+    if len(rows) > 1:
+        cursor.executemany(with_psycopg_parameters(statement.sql).encode(), rows)
+    elif rows:
+        cursor.execute(with_psycopg_parameters(statement.sql).encode(), rows[0])
+    else:
+        cursor.execute(statement.sql.encode())

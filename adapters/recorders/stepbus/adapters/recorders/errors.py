@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eventsourcing import persistence
-from eventsourcing.persistence import DataError, PersistenceError
+from eventsourcing.persistence import DataError, IntegrityError, PersistenceError
 
 from stepbus.orchestrator.ports import StoreUnavailable
 
@@ -24,11 +24,11 @@ def as_port_errors() -> Iterator[None]:
 
     Raises:
         StoreUnavailable: the database could not do it now.
-        ValueError: the database can never hold this value.
+        ValueError: the database can never hold these values.
     """
     try:
         yield
-    except DataError as error:
+    except (DataError, IntegrityError) as error:
         raise ValueError(f"expected values that the database can hold: {error}") from error
     except PersistenceError as error:
         raise StoreUnavailable(str(error)) from error

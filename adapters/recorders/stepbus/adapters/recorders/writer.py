@@ -23,6 +23,7 @@ GROUP_BYTES_LIMIT = 16 * 1024 * 1024
 @dataclass(slots=True)
 class _Asked(Generic[Write, Answer]):
     write: Write
+    size: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Answer]
 
@@ -75,7 +76,7 @@ class Writer(Generic[Write, Answer]):
             StoreUnavailable: nothing is known to be stored, or the writer is closed.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked[Write, Answer](write, loop, loop.create_future())
+        asked = _Asked[Write, Answer](write, self._size_of(write), loop, loop.create_future())
         with self._gate:
             if self._is_closed:
                 raise StoreUnavailable("expected an open store, but it is closed")
@@ -104,7 +105,7 @@ class Writer(Generic[Write, Answer]):
         asked = self._waiting.get()
         while asked is not None:
             group.append(asked)
-            size += self._size_of(asked.write)
+            size += asked.size
             if len(group) >= self._group_limit or size >= GROUP_BYTES_LIMIT:
                 return group, True
             try:
