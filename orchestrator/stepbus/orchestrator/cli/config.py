@@ -5,7 +5,7 @@ import typer
 from stepbus.orchestrator.cli.configured import Config, Set, loaded
 from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

@@ -10,7 +10,7 @@ from stepbus.orchestrator.cli.configured import Config, DataFolder, Set, loaded
 from stepbus.orchestrator.cli.process import LogLevel, serve_until_stopped
 from stepbus.orchestrator.cli.verb import DEFAULT_URL, AsJson, Verb, answer, paired
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

@@ -6,7 +6,7 @@ Failure(Exception)     what was asked failed; says why, with a code
 """
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import orjson
 import typer
@@ -65,6 +65,17 @@ def listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
         {"code": problem.code, "pointer": problem.pointer, "line": problem.line, "message": problem.message}
         for problem in problems
     ]
+
+
+def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str]) -> None:
+    """Say each problem on stderr, and under it the line of the source that it is about."""
+    for problem in problems:
+        typer.echo(line_of(problem), err=True)
+        if problem.line is not None:
+            text = source_line(problem.line)
+            number = f"{problem.line:>6} | "
+            indent = " " * (len(number) + len(text) - len(text.lstrip()))
+            typer.echo(f"{number}{text}\n{indent}{'^' * max(1, len(text.strip()))}", err=True)
 
 
 def line_of(problem: Problem) -> str:

@@ -13,7 +13,9 @@ from stepbus.orchestrator.cli.pages import Limit, all_of
 from stepbus.orchestrator.cli.remote import Api, ApiKey, Url, path_of, shown_by
 from stepbus.orchestrator.cli.verb import DEFAULT_URL, AsJson, Verb, answer, paired, table
 
-app = typer.Typer(no_args_is_help=True, help="List, show and resubmit messages that could not be applied.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, show and resubmit messages that could not be applied."
+)
 
 MessageId = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the message in quarantine.")]
 

@@ -9,7 +9,7 @@ from stepbus.orchestrator.bootstrap.settings import Settings
 from stepbus.orchestrator.cli.configured import Config, DataFolder, Set, Store, loaded
 from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

@@ -16,7 +16,7 @@ from stepbus.orchestrator.ports import EventStore
 from stepbus.orchestrator.runtime.replay import Replayed
 from stepbus.orchestrator.runtime.replay import replay as replayed
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 MATCH, DIFFERS, NOT_COMPARED = "match", "differs", "not compared"
 

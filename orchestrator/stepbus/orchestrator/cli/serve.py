@@ -9,7 +9,7 @@ from stepbus.orchestrator.cli.configured import Config, DataFolder, Set, Store, 
 from stepbus.orchestrator.cli.process import LogLevel, serve_until_stopped
 from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, paired
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

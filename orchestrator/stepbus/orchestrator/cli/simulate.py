@@ -13,7 +13,7 @@ from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, paired
 from stepbus.orchestrator.testing.simulate import START_MS, Script, Simulation
 from stepbus.orchestrator.testing.simulate import simulate as run
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

@@ -13,7 +13,7 @@ from stepbus.orchestrator.cli.failure import Failure
 from stepbus.orchestrator.cli.remote import Api, ApiKey, Url, path_of, shown_by
 from stepbus.orchestrator.cli.verb import DEFAULT_URL, AsJson, Verb, answer
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _LOOK_S = (0.02, 0.5)
 """The shortest and the longest time between two looks at a task that is waited for."""

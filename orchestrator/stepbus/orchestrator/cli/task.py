@@ -18,7 +18,9 @@ from stepbus.orchestrator.cli.verb import DEFAULT_URL, AsJson, Verb, answer, pai
 from stepbus.orchestrator.cli.watch import watch
 from stepbus.orchestrator.cli.why import reasons, why_text
 
-app = typer.Typer(no_args_is_help=True, help="List, show, watch, explain, cancel, retry and resolve tasks.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, show, watch, explain, cancel, retry and resolve tasks."
+)
 app.command("watch", cls=Verb)(watch)
 
 TaskId = Annotated[UUID, typer.Argument(metavar="TASK", help="Id of the task.")]

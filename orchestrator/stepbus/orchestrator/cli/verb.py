@@ -37,8 +37,10 @@ def answer(document: Any, text: str | Callable[[], str], *, as_json: bool) -> No
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Give the rows in columns under a head, none cut."""
+    """Give the rows in columns under a head, none cut; "none" if there are none."""
     cells = [[word.upper() for word in head], *map(list, rows)]
+    if len(cells) == 1:
+        return "none"
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in lines)

@@ -11,7 +11,7 @@ from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, table
 from stepbus.orchestrator.runtime.verify import Report
 from stepbus.orchestrator.runtime.verify import verify as verified
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

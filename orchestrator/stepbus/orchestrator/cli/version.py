@@ -7,7 +7,7 @@ import typer
 
 from stepbus.orchestrator.cli.verb import AsJson, Verb, answer
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Verb)

@@ -9,7 +9,10 @@ from uuid import UUID
 
 import orjson
 import typer
+from rich.console import Console
+from rich.live import Live
 
+from stepbus.orchestrator.cli.drawing.board import Scene, board
 from stepbus.orchestrator.cli.drawing.graph import Graph
 from stepbus.orchestrator.cli.drawing.sketch import Line, plain
 from stepbus.orchestrator.cli.happenings import Event, followed, step_state_after, task_status_after, told
@@ -96,12 +99,6 @@ def _story(api: Api, task_id: UUID) -> Story:
 
 
 def _board(story: Story, events: Iterator[Event]) -> str:
-    # Here, since only a terminal needs rich.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.live import Live  # noqa: PLC0415
-
-    from stepbus.orchestrator.cli.drawing.board import Scene, board  # noqa: PLC0415
-
     console = Console()
 
     def scene() -> Any:

@@ -34,15 +34,18 @@ def reasons(api: Api, task_id: str) -> dict[str, Any]:
         "status": task["status"],
         "reason": _ENDED.get(task["status"]) or task["reason"] or task["code"],
         "steps": [_reason_of(step) for step in steps],
+        "commands": []
+        if task["status"] in _ENDED
+        else [f"stepbus task {verb} {task_id}" for verb in ("resolve", "cancel")],
     }
 
 
 def why_text(explanation: dict[str, Any]) -> str:
     """Give the explanation as a person reads it."""
-    head = f"task {explanation['task_id']} is {explanation['status']}"
+    head = f"task {explanation['task_id']}  {explanation['status']}"
     reason = explanation["reason"]
     pending = [step for step in explanation["steps"] if step["state"] == "pending"]
-    parts = [f"{head}: {reason}" if reason else head]
+    parts = [f"{head}  {reason}" if reason else head]
     parts += [_paragraph(step) for step in explanation["steps"] if step["state"] != "pending"]
     if pending:
         parts.append(
@@ -52,6 +55,8 @@ def why_text(explanation: dict[str, Any]) -> str:
         )
     if len(pending) > _WAITING_SHOWN:
         parts.append(f"and {len(pending) - _WAITING_SHOWN:,} more steps wait; --json names them all")
+    if explanation["commands"]:
+        parts.append(paired(("the task", command) for command in explanation["commands"]))
     return "\n\n".join(parts)
 
 
