@@ -36,6 +36,7 @@ class ViewStore(Protocol):
         Raises:
             StaleCheckpoint: the checkpoint isn't `after`: another has moved it on or reset it; nothing was changed.
             StoreUnavailable: nothing is known to be stored.
+            ValueError: the tables can never hold these rows; nothing was changed.
         """
         ...
 
