@@ -96,6 +96,7 @@ class Coordinator:
         self._limits = limits
         self._waiting: deque[_Work] = deque()
         self._woken = asyncio.Event()
+        self._is_deciding = False
         self._followers: list[Follower] = []
         self.catalogue = catalogue
         self.tasks = tasks
@@ -126,6 +127,7 @@ class Coordinator:
             if self._limits.wait_s and len(self._waiting) < self._limits.count:
                 await asyncio.sleep(self._limits.wait_s)
             works = [self._waiting.popleft() for _ in range(min(self._limits.count, len(self._waiting)))]
+            self._is_deciding = True
             try:
                 await self._hold(works)
             except StoreUnavailable as error:
@@ -133,11 +135,12 @@ class Coordinator:
             except Exception as error:  # noqa: BLE001 - a round must not end the rounds: each intent hears of it
                 _log.exception("a round failed")
                 self._give_up(works, Undecidable(repr(error)))
+            self._is_deciding = False
 
     @property
     def is_idle(self) -> bool:
         """Say whether nothing waits to be decided."""
-        return not self._waiting
+        return not self._waiting and not self._is_deciding
 
     async def _hold(self, works: Sequence[_Work]) -> None:
         draft = _Round()
@@ -150,13 +153,17 @@ class Coordinator:
         self._waiting.extendleft(reversed(draft.postponed))
 
     async def _load(self, draft: _Round, works: Sequence[_Work]) -> None:
-        """Bring the tasks of the round to hand: those that are not, and those whose state is in doubt."""
+        """Bring the tasks of the round to hand: those that are not, and those whose state is in doubt.
+
+        A requested task is taken for a new one; if it is not, its append conflicts, and then it is in doubt.
+        """
         wanted: set[UUID] = set()
         for work in works:
             if isinstance(work.intent, TaskIntent):
-                task_id = work.intent.command.task_id
-                if work.doubted or self.tasks.kept(task_id) is None:
-                    wanted.add(task_id)
+                command = work.intent.command
+                is_there = isinstance(command, RequestTask) or self.tasks.kept(command.task_id) is not None
+                if work.doubted or not is_there:
+                    wanted.add(command.task_id)
             elif isinstance(work.intent, RegisterIntent):
                 await self.catalogue.refresh()
         draft.fresh = wanted
@@ -263,6 +270,7 @@ class Coordinator:
 
     def _again(self, draft: _Round, work: _Work) -> None:
         work.tries += 1
+        work.doubted = True
         if work.tries < _TRIES:
             draft.postponed.append(work)
         else:

@@ -99,16 +99,18 @@ class Intake:
     async def _settle(
         self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]
     ) -> None:
-        outcomes = await asyncio.gather(*map(self.apply, deliveries), return_exceptions=True)
-        applied = []
-        for delivery, outcome in zip(deliveries, outcomes, strict=True):
-            if isinstance(outcome, Outcome):
-                applied.append(delivery)
-            else:
-                _log.warning("a message of %s goes back: %r", delivery.channel, outcome)
-                await subscription.nack(delivery, _HAND_BACK_S)
-        await subscription.ack(applied)
-        done()
+        try:
+            outcomes = await asyncio.gather(*map(self.apply, deliveries), return_exceptions=True)
+            applied = []
+            for delivery, outcome in zip(deliveries, outcomes, strict=True):
+                if isinstance(outcome, Outcome):
+                    applied.append(delivery)
+                else:
+                    _log.warning("a message of %s goes back: %r", delivery.channel, outcome)
+                    await subscription.nack(delivery, _HAND_BACK_S)
+            await subscription.ack(applied)
+        finally:
+            done()
 
     async def _apply(self, event: CloudEvent, delivery: Delivery) -> Outcome:
         message = messages.read(event)

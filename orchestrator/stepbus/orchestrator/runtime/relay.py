@@ -40,15 +40,14 @@ class Relay:
         self._bus = bus
         self._coordinator = coordinator
         self._origin = origin
-        self._follower = follower
-        coordinator.inform(follower)
+        self.follower = follower
         self._saved_at = 0.0
         self.confirmed = follower.position
         self.is_blocked = False
 
     async def run(self) -> None:
         """Publish for ever."""
-        async for batch in self._follower.batches():
+        async for batch in self.follower.batches():
             await self._publish(batch)
             self.confirmed = batch[-1].position
             if monotonic() - self._saved_at > _CHECKPOINT_EVERY_S:

@@ -108,6 +108,8 @@ class Serving:
     async def coordinate(self) -> None:
         """Provision the bus, and add the coordinator's own loops: relay, timers, intake."""
         await self.bus.provision(sorted(set(self.coordinator.catalogue.queues())))
+        self.coordinator.inform(self.relay.follower)
+        self.coordinator.inform(self.timers.follower)
         self._part("relay", self.relay.run)
         self._part("timers", self.timers.run)
         self._part("intake", self.intake.run)

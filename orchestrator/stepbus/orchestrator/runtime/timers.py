@@ -34,7 +34,7 @@ class Timers:
         self._store = store
         self._coordinator = coordinator
         self._index = index
-        self._follower = follower
+        self.follower = follower
         self.position = self._saved = follower.position
         self._changed = asyncio.Event()
 
@@ -44,7 +44,6 @@ class Timers:
         snapshot = await store.snapshot(INDEX_STREAM)
         index = DueIndex() if snapshot is None else DueIndex.load(orjson.loads(snapshot.data))
         follower = Follower(store, 0 if snapshot is None else snapshot.version)
-        coordinator.inform(follower)
         return cls(store, coordinator, index, follower)
 
     async def run(self) -> None:
@@ -59,7 +58,7 @@ class Timers:
         self._saved = self.position
 
     async def _follow(self) -> None:
-        async for batch in self._follower.batches():
+        async for batch in self.follower.batches():
             for committed in batch:
                 if committed.category == e.TASK:
                     for event in committed.record.events:
