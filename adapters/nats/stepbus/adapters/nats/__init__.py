@@ -1,0 +1,22 @@
+"""The bus on NATS JetStream."""
+
+from stepbus.adapters.nats.settings import parse
+from stepbus.orchestrator.ports import Adapter, Bus, BusSettings
+
+
+def connect(url: str) -> Adapter:
+    """Give the bus behind `nats://…` or `tls://…`.
+
+    Raises:
+        Refused: the URL is not one of this adapter's.
+    """
+    settings = parse(url)
+
+    async def bus(bus_settings: BusSettings) -> Bus:
+        from stepbus.adapters.nats.bus import NatsBus
+
+        bus = NatsBus(settings, bus_settings)
+        await bus.open()
+        return bus
+
+    return Adapter(bus=bus)
