@@ -57,13 +57,15 @@ def read_bytes(file: Path, hint: str) -> bytes:
 
 
 def json_option(given: str, hint: str) -> Any:
-    """Give the value of an option that is JSON, or `@FILE` for a file that holds it.
+    """Give the value of an option that is JSON, or names a file that holds it, as `@FILE` or `FILE`.
 
     Raises:
         typer.BadParameter: it isn't JSON.
     """
-    body = read_bytes(Path(given[1:]), hint) if given.startswith("@") else given.encode(errors="surrogateescape")
-    return json_value(body, hint)
+    named = given.removeprefix("@")
+    if named != given or (not given.lstrip().startswith(("{", "[")) and Path(named).is_file()):
+        return json_value(read_bytes(Path(named), hint), hint)
+    return json_value(given.encode(errors="surrogateescape"), hint)
 
 
 def json_value(body: bytes, hint: str) -> Any:
