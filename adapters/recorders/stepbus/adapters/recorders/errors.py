@@ -28,7 +28,7 @@ def as_port_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, IntegrityError) as error:
+    except (DataError, IntegrityError, OverflowError) as error:
         raise ValueError(f"expected values that the database can hold: {error}") from error
     except PersistenceError as error:
         raise StoreUnavailable(str(error)) from error
