@@ -146,7 +146,7 @@ def test_an_unknown_override_is_refused() -> None:
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
-    environ = {"PATH": "x", "STEPBUS_URL": "x", "STEPBUS_CONFIG": "x", "STEPBUS_TEST_ANYTHING": "x"}
+    environ = dict.fromkeys(("PATH", "STEPBUS_URL", "STEPBUS_CONFIG", "STEPBUS_NATS_URL", "STEPBUS_TEST_ANYTHING"), "x")
 
     assert read_settings(None, environ, {}).settings == Settings()
 

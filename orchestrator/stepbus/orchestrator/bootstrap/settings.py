@@ -26,8 +26,8 @@ DEFAULT_SOURCE = "default"
 COMMAND_LINE = "command line"
 MASK = "********"
 
-NOT_SETTINGS = frozenset({"STEPBUS_URL", "STEPBUS_CONFIG"})
-"""Variables that the command line reads for itself."""
+NOT_SETTINGS = frozenset({"STEPBUS_URL", "STEPBUS_CONFIG", "STEPBUS_NATS_URL"})
+"""Variables that the command line and the TypeScript worker read for themselves."""
 _TEST_PREFIX = "STEPBUS_TEST_"
 
 

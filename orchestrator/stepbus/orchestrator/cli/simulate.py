@@ -36,6 +36,8 @@ def simulate(
     "duplicates": 0.2, "shuffle": true}. A step that is not named succeeds. The exit code is 0 if the simulation ran to
     its end, however the task ended.
     """
+    if as_json and events == STDIN:
+        raise typer.BadParameter("expected a file, since --json answers on stdout", param_hint="--events")
     source = read_template(file)
     behaviour = Script.read(json_option(script, "--script"))
     simulation = run(check(source.text, source.format, environment), behaviour)
