@@ -24,10 +24,10 @@ class Querying(Bench):
     async def test_a_query_has_parameters(self, views: ViewStore) -> None:
         await views.apply("tasks", 0, 1, [insert(*(task(name, number) for number, name in enumerate("abcde")))])
 
-        sql = "SELECT id FROM tasks WHERE amount >= :least AND amount <> :but ORDER BY id LIMIT :limit OFFSET :offset"
-        rows = await select(views, sql, least=1, but=3, limit=2, offset=1)
+        sql = "SELECT id FROM tasks WHERE amount >= :least AND amount <> :but ORDER BY id LIMIT :limit"
+        rows = await select(views, sql, least=1, but=2, limit=2)
 
-        assert rows == [{"id": "c"}, {"id": "e"}]
+        assert rows == [{"id": "b"}, {"id": "d"}]
 
     async def test_a_parameter_may_stand_in_several_places(self, views: ViewStore) -> None:
         await views.apply("tasks", 0, 1, [insert(task("a"), task("b"))])
