@@ -225,17 +225,17 @@ async def test_one_bound_holds_for_all_queues_together(coordinator: Coordinator)
 async def test_a_graceful_stop_finishes_what_runs_and_gives_back_what_does_not(coordinator: Coordinator) -> None:
     gate = Gate()
     first = worker_of(coordinator.bus, gate.gate, name="first", concurrency=1)
-    async with first:
-        running = await coordinator.send("python.gate", "python")
-        await wait_until(lambda: gate.inside == 1)
-        waiting = await coordinator.send("python.gate", "python")
-        stopping = asyncio.create_task(first.__aexit__(None, None, None))
-        async with worker_of(coordinator.bus, gate.gate, name="second"):
-            await wait_until(lambda: gate.inside == 2)
-            gate.open()
-            assert (await coordinator.answer(running))["data"]["worker"] == "first"
-            assert (await coordinator.answer(waiting))["data"]["worker"] == "second"
-            await stopping
+    serving = asyncio.create_task(first.serve())
+    running = await coordinator.send("python.gate", "python")
+    await wait_until(lambda: gate.inside == 1)
+    waiting = await coordinator.send("python.gate", "python")
+    first.request_stop()
+    async with worker_of(coordinator.bus, gate.gate, name="second"):
+        await wait_until(lambda: gate.inside == 2)
+        gate.open()
+        assert (await coordinator.answer(running))["data"]["worker"] == "first"
+        assert (await coordinator.answer(waiting))["data"]["worker"] == "second"
+        await serving
 
     assert gate.entered == 2
     assert await coordinator.left_over("python") == 0
@@ -310,7 +310,7 @@ async def test_two_attempts_of_a_step_run_side_by_side(coordinator: Coordinator)
     ("body", "code", "pointer"),
     [
         (b"{", "json.malformed", ""),
-        (b'{"specversion":"1.0","id":"1","source":"s","type":"step.completed"}', "message.type", "/type"),
+        (b'{"specversion":"1.0","id":"1","source":"s","type":"step.completed"}', "message.unknown_type", "/type"),
         (b'{"specversion":"1.0","id":"1","source":"s","type":"step.requested","data":{}}', "message.missing", "/data/"),
     ],
 )

@@ -120,7 +120,7 @@ async def test_heartbeats_keep_an_attempt_alive_beyond_its_timeout(coordinator: 
     [
         (b"{", "json.malformed", ""),
         (b"\xff", "json.malformed", ""),
-        (b'{"specversion":"1.0","id":"1","source":"s","type":"step.completed"}', "message.type", "/type"),
+        (b'{"specversion":"1.0","id":"1","source":"s","type":"step.completed"}', "message.unknown_type", "/type"),
         (b'{"specversion":"1.0","id":"1","source":"s","type":"step.requested"}', "message.invalid", "/data/task_id"),
     ],
 )

@@ -44,12 +44,15 @@ def job_event(replyto: str, handler: str, **fields: Any) -> dict[str, Any]:
 class Coordinator:
     """Sends jobs, keeps all answers that it hears, and acks them."""
 
-    def __init__(self, bus: Bus, results: Subscription, quarantine: Subscription) -> None:
+    def __init__(self, bus: Bus, results: Subscription) -> None:
         self.bus = bus
         self.heard: list[dict[str, Any]] = []
-        self.quarantined: list[dict[str, Any]] = []
         self._results = results
-        self._quarantine = quarantine
+
+    @property
+    def quarantined(self) -> list[dict[str, Any]]:
+        """What workers could not read."""
+        return [event for event in self.heard if event["type"] == "message.quarantined"]
 
     async def send(self, handler: str, queue: str | None = None, **fields: Any) -> str:
         """Send a job, and give its task's id."""
@@ -75,7 +78,7 @@ class Coordinator:
         return [
             event
             for event in self.heard
-            if event["data"]["task_id"] == task_id and (not kinds or event["type"] in kinds)
+            if event["data"].get("task_id") == task_id and (not kinds or event["type"] in kinds)
         ]
 
     async def error(self, task_id: str) -> dict[str, Any]:
@@ -103,7 +106,6 @@ class Coordinator:
             deliveries = await self._results.receive(100, 0.2)
             self.heard += [codec.decode(delivery.body) for delivery in deliveries]
             await self._results.ack(deliveries)
-            self.quarantined += [codec.decode(each.body) for each in await self._quarantine.receive(100, 0.001)]
 
 
 @asynccontextmanager
@@ -111,8 +113,7 @@ async def coordinator_on(bus: Bus) -> AsyncIterator[Coordinator]:
     """A coordinator that listens on an open bus."""
     await bus.provision()
     results = await bus.subscribe("results.*")
-    quarantine = await bus.listen("quarantine", from_start=True)
-    coordinator = Coordinator(bus, results, quarantine)
+    coordinator = Coordinator(bus, results)
     listening = asyncio.create_task(coordinator.listen())
     try:
         yield coordinator
@@ -120,4 +121,3 @@ async def coordinator_on(bus: Bus) -> AsyncIterator[Coordinator]:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         await results.close()
-        await quarantine.close()

@@ -11,7 +11,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 
 from stepbus.orchestrator.testing.waiting import wait_until
@@ -19,14 +19,18 @@ from tests.support.jobs import job_event
 
 
 class RawCoordinator:
-    """Sends jobs to one queue, and keeps what is published on results and quarantine."""
+    """Sends jobs to one queue, and keeps what is published on results."""
 
     def __init__(self, client: Client, prefix: str, queue: str) -> None:
         self.stream: JetStreamContext = client.jetstream()
         self.prefix = prefix
         self.queue = queue
         self.heard: list[dict[str, Any]] = []
-        self.quarantined: list[dict[str, Any]] = []
+
+    @property
+    def quarantined(self) -> list[dict[str, Any]]:
+        """What workers could not read."""
+        return [event for event in self.heard if event["type"] == "message.quarantined"]
 
     @property
     def jobs_stream(self) -> str:
@@ -38,15 +42,13 @@ class RawCoordinator:
 
     async def provision(self, ack_wait_s: float | None = None) -> None:
         """Make the streams as the contract has them; and the queue's consumer, where a test can't wait for 30 s."""
-        work, limits = RetentionPolicy.WORK_QUEUE, RetentionPolicy.LIMITS
-        for name, subject, retention in (
-            ("JOBS", "jobs.>", work),
-            ("RESULTS", "results.*", work),
-            ("QUARANTINE", "quarantine", limits),
-        ):
+        for name, subject in (("JOBS", "jobs.>"), ("RESULTS", "results.*")):
             await self.stream.add_stream(
                 StreamConfig(
-                    name=f"{self.prefix.upper()}_{name}", subjects=[f"{self.prefix}.{subject}"], retention=retention
+                    name=f"{self.prefix.upper()}_{name}",
+                    subjects=[f"{self.prefix}.{subject}"],
+                    retention=RetentionPolicy.WORK_QUEUE,
+                    discard=DiscardPolicy.NEW,
                 )
             )
         if ack_wait_s is not None:
@@ -74,7 +76,7 @@ class RawCoordinator:
         return [
             event
             for event in self.heard
-            if event["data"]["task_id"] == task_id and (not kinds or event["type"] in kinds)
+            if event["data"].get("task_id") == task_id and (not kinds or event["type"] in kinds)
         ]
 
     async def answer(self, task_id: str, within_s: float = 20.0) -> dict[str, Any]:
@@ -127,11 +129,7 @@ async def raw_coordinator(
         coordinator.heard.append(json.loads(message.data))
         await message.ack()
 
-    async def keep(message: Msg) -> None:
-        coordinator.quarantined.append(json.loads(message.data))
-
     await coordinator.stream.subscribe(f"{prefix}.results.*", durable="coordinator", cb=hear, manual_ack=True)
-    await coordinator.stream.subscribe(f"{prefix}.quarantine", ordered_consumer=True, cb=keep)
     try:
         yield coordinator
     finally:

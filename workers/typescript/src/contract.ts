@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_DEPTH = 64;
+const KEPT_BYTES = 700 * 1024; // four thirds of it as base64, which the broker takes
 
 export interface Inputs {
   context: Record<string, unknown>;
@@ -85,7 +86,7 @@ export function readJob(body: Uint8Array, results: string): Job {
     throw new Poison("envelope.invalid", "/specversion", "expected a CloudEvent of specversion 1.0");
   }
   if (event["type"] !== "step.requested") {
-    throw new Poison("message.type", "/type", `expected step.requested, found ${String(event["type"])}`);
+    throw new Poison("message.unknown_type", "/type", `expected step.requested, found ${String(event["type"])}`);
   }
   const data: unknown = event["data"];
   for (const [name, kind] of Object.entries(EXPECTED)) {
@@ -122,9 +123,9 @@ export function writeAnswer(job: Job, worker: string, outcome: Outcome): Answer 
   }
 }
 
-/** Give the entry that keeps a message nobody can act on, for an operator to see. A very long one is kept in part. */
+/** Give what asks the coordinators to keep a message that nobody can act on, for an operator to see. A huge one is cut. */
 export function writeQuarantined(channel: string, body: Uint8Array, poison: Poison): Answer {
-  const kept = body.subarray(0, 128 * 1024);
+  const kept = body.subarray(0, KEPT_BYTES);
   const cut = kept.length < body.length ? ` (the first ${kept.length} of ${body.length} bytes are kept)` : "";
   const data = {
     message_id: randomUUID(), channel, code: poison.code, pointer: poison.pointer,

@@ -167,10 +167,11 @@ export class Worker {
     return true;
   }
 
+  /** Hand a message that is no job to the coordinators, who put it into quarantine: it is neither lost nor comes back for ever. */
   private async quarantine(queue: string, delivery: JsMsg, poison: Poison): Promise<void> {
     log(`queue ${queue}: a message is no job: ${poison.code} at ${poison.pointer}: ${poison.message}`);
     const entry = writeQuarantined(`jobs.${queue}`, delivery.data, poison);
-    if (await this.confirmed(`${this.options.prefix}.quarantine`, entry)) delivery.ack();
+    if (await this.confirmed(`${this.options.prefix}.results.0`, entry)) delivery.ack();
     this.stats.quarantined += 1;
   }
 

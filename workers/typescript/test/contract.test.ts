@@ -30,7 +30,7 @@ test("a job is read with what its answer needs, and unknown fields are let be", 
 for (const [why, body, code, pointer] of [
   ["is not JSON", "{", "json.malformed", ""],
   ["is not an event", [1], "envelope.invalid", "/specversion"],
-  ["is of another type", { ...EVENT, type: "step.completed" }, "message.type", "/type"],
+  ["is of another type", { ...EVENT, type: "step.completed" }, "message.unknown_type", "/type"],
   ["has no token", { ...EVENT, data: { ...DATA, token: undefined } }, "message.invalid", "/data/token"],
   ["has no inputs", { ...EVENT, data: { ...DATA, inputs: null } }, "message.invalid", "/data/inputs"],
   ["wants its answer elsewhere", { ...EVENT, data: { ...DATA, replyto: "stepbus.jobs.x" } }, "message.replyto", "/data/replyto"],

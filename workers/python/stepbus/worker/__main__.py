@@ -11,11 +11,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from stepbus.contracts.problems import Refused
 from stepbus.worker.worker import Worker
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the worker until it is told to stop; 2 for a worker that can't be found."""
+    """Run the worker until it is told to stop; 1 for a bus that is not as it must be, 2 for wrong usage."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     sys.path.insert(0, str(Path.cwd()))
@@ -26,7 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (ImportError, TypeError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    worker.run()
+    try:
+        worker.run()
+    except Refused as refused:
+        sys.stderr.write(f"{refused}\n")
+        return 1
     return 0
 
 

@@ -11,7 +11,6 @@ from stepbus.worker.attempt import Attempt
 from stepbus.worker.stats import Stats
 
 _LOGGER = logging.getLogger("stepbus.worker")
-_EXTEND_EVERY_S = 10.0  # a third of the time that the contract gives for an ack
 _CANCEL_TIMEOUT_S = 1.0
 
 
@@ -92,7 +91,9 @@ class Hand:
         """Wait for the work on what is held; what is not done within the grace, or when hurried, is given back."""
         if self._held:
             hurried: asyncio.Future[Any] = asyncio.create_task(hurry.wait())
-            done: asyncio.Future[Any] = asyncio.gather(*(task for _, task in self._held.values()), return_exceptions=True)
+            done: asyncio.Future[Any] = asyncio.gather(
+                *(task for _, task in self._held.values()), return_exceptions=True
+            )
             await asyncio.wait({hurried, done}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
             await self._withdraw({task: message for message, task in self._held.values()})
@@ -103,10 +104,10 @@ class Hand:
         for delivery in deliveries:
             await subscription.nack(delivery, delay_s)
 
-    async def keep(self) -> None:
+    async def keep(self, every_s: float) -> None:
         """Keep what is held from being delivered to others, for ever."""
         while True:
-            await asyncio.sleep(_EXTEND_EVERY_S)
+            await asyncio.sleep(every_s)
             for message, _ in list(self._held.values()):
                 if message.is_to_be_kept:
                     for delivery in message.deliveries:

@@ -1,7 +1,8 @@
 """A job as it arrives, and the entry that keeps a message that is none.
 
-A message that is no valid job stays so however often it is delivered: it goes to the quarantine channel, with the
-reason, and is acked. What a newer coordinator adds to a job is let be.
+A message that is no valid job stays so however often it is delivered: it is handed to the coordinators, whole and with
+the reason, and is acked. They put it into quarantine, where operators find it. What a newer coordinator adds to a job
+is let be.
 """
 
 import re
@@ -14,7 +15,6 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from stepbus.contracts import envelope
-from stepbus.contracts.codec import MAX_MESSAGE_BYTES
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.events import STREAMS
 from stepbus.contracts.messages import QuarantineEntry, StepRequested
@@ -25,8 +25,9 @@ from stepbus.orchestrator.ports import Bus, Delivery, Outgoing
 if TYPE_CHECKING:
     from datetime import datetime
 
+_ENTRIES = "results.0"  # the partition that is always there
 _PARTITION = re.compile(r"[0-9]{1,5}$")
-_KEPT_BYTES = MAX_MESSAGE_BYTES // 2
+_KEPT_BYTES = 700 * 1024  # four thirds of it as base64, which every broker takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def read_job(bus: Bus, delivery: Delivery) -> Job:
     """
     event = envelope.read(delivery.body, delivery.headers)
     if event.type != StepRequested.TYPE:
-        raise refuse("message.type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
+        raise refuse("message.unknown_type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
     try:
         request = StepRequested.model_validate(event.data)
     except ValidationError as error:
@@ -60,8 +61,8 @@ def read_job(bus: Bus, delivery: Delivery) -> Job:
 
 
 def quarantined(source: str, delivery: Delivery, refused: Refused, now: "datetime") -> Outgoing:
-    """Give the entry for the quarantine channel; the same message makes the same entry. A very long one is cut."""
-    entry_id = uuid5(STREAMS, f"{delivery.channel}:{sha256(delivery.body).hexdigest()}")
+    """Give what asks the coordinators to quarantine a message; the same one makes the same entry. A huge one is cut."""
+    entry_id = uuid5(STREAMS, f"quarantine/{delivery.channel}/{sha256(delivery.body).hexdigest()}")
     first = refused.problems[0]
     kept = delivery.body[:_KEPT_BYTES]
     cut = "" if len(kept) == len(delivery.body) else f" (kept are {len(kept)} of its {len(delivery.body)} bytes)"
@@ -81,7 +82,7 @@ def quarantined(source: str, delivery: Delivery, refused: Refused, now: "datetim
         dataschema=entry.dataschema(),
         data=entry.model_dump(mode="json"),
     )
-    return Outgoing("quarantine", event.id, envelope.write(event), event.id)
+    return Outgoing(_ENTRIES, event.id, envelope.write(event), event.id)
 
 
 def _answers_channel(bus: Bus, address: str) -> str:

@@ -18,7 +18,9 @@ class Options:
     """What a worker is told.
 
     Shape: `name` stands in every answer; `concurrency` is how many handlers run at once; `max_deliveries` is how often
-    a job may be delivered before it is answered as failed instead of run: it may be what kills its workers.
+    a job may be delivered before it is answered as failed instead of run: it may be what kills its workers;
+    `extend_every_s` is how often the bus is told that jobs are still worked on, a third of the 30 s that the contract
+    gives for an ack.
     """
 
     url: str = DEFAULT_URL
@@ -27,6 +29,7 @@ class Options:
     concurrency: int = 16
     grace_s: float = 30.0
     max_deliveries: int = 10
+    extend_every_s: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what can't work."""
@@ -35,5 +38,7 @@ class Options:
         for name in ("concurrency", "max_deliveries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of 1 or more, found {getattr(self, name)}")
+        if self.extend_every_s <= 0:
+            raise ValueError(f"expected extend_every_s above 0, found {self.extend_every_s}")
         if self.grace_s < 0:
             raise ValueError(f"expected a grace of 0 or more seconds, found {self.grace_s}")

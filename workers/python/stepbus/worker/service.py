@@ -55,9 +55,11 @@ class Service:
         await self._bus.provision(queues)
         for queue in queues:
             if queue not in self._subscriptions:
-                self._subscriptions[queue] = await self._bus.subscribe(f"jobs.{queue}", group="worker")
+                self._subscriptions[queue] = await self._bus.subscribe(
+                    f"jobs.{queue}", group="worker", in_hand=self._options.concurrency
+                )
         self._outbox.start()
-        self._keeping = asyncio.create_task(self._hand.keep(), name="stepbus-keep")
+        self._keeping = asyncio.create_task(self._hand.keep(self._options.extend_every_s), name="stepbus-keep")
         self._loops = [
             asyncio.create_task(self._receive_all(subscription), name=f"stepbus-{queue}")
             for queue, subscription in self._subscriptions.items()

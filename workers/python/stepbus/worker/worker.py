@@ -156,9 +156,11 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop gracefully."""
-        running, self._running = self._running, None
-        if running is not None:
-            await running.aclose()
+        if self._running is not None:
+            try:
+                await self._running.aclose()
+            finally:
+                self._running = None
         self._stop.clear()
         self._hurry.clear()
 
