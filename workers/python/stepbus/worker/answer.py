@@ -5,14 +5,14 @@ A result that can't cross the border is a permanent failure with a code, so that
 
 import math
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from stepbus.contracts import codec, envelope
+from stepbus.contracts import codec
 from stepbus.contracts.codec import MAX_MESSAGE_BYTES
-from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.messages import Answer, StepCompleted, StepError, StepFailed, StepHeartbeat
 from stepbus.contracts.problems import Problem, Refused
 from stepbus.orchestrator.ports import Outgoing
@@ -31,6 +31,8 @@ _MAX_CODE = 256
 _MAX_RETRY_AFTER_S = 30 * 86_400
 _MAX_DETAILS_BYTES = 64 * 1024
 _MAX_PROBLEMS = 20
+_RUN = uuid4().hex  # of this process: with a number behind it, an id that no other message has
+_NUMBERS = count(1)
 
 Ending = StepCompleted | StepFailed
 
@@ -43,7 +45,7 @@ def completed(job: Job, worker: str, result: Any) -> Ending:
         is_large = refused.problems[0].code == "json.too_large"
         code = RESULT_TOO_LARGE if is_large else RESULT_INVALID
         return failed(job, worker, _refusal(code, refused))
-    return StepCompleted(**_echo(job, worker), result=value)
+    return StepCompleted.model_construct(**_echo(job, worker), result=value)
 
 
 def failed(job: Job, worker: str, error: StepError) -> StepFailed:
@@ -89,23 +91,29 @@ def outgoing(job: Job, source: str, message: Answer) -> Outgoing:
 
     What the envelope makes too large is said without the part that is large.
     """
-    event = CloudEvent(
-        id=str(uuid4()),
-        source=source,
-        type=message.TYPE,
-        time=datetime.now(UTC),
-        dataschema=message.dataschema(),
-        partitionkey=str(message.task_id),
-        correlationid=job.envelope.correlationid,
-        causationid=job.envelope.id,
-        tenant=job.envelope.tenant,
-        traceparent=job.envelope.traceparent,
-        data=message.model_dump(mode="json"),
-    )
-    body = envelope.write(event)
+    message_id = f"{_RUN}.{next(_NUMBERS)}"
+    data = message.model_dump(mode="json")
+    event = {
+        "specversion": "1.0",
+        "id": message_id,
+        "source": source,
+        "type": message.TYPE,
+        "time": datetime.now(UTC).isoformat(),
+        "datacontenttype": "application/json",
+        "dataschema": message.dataschema(),
+        "partitionkey": data["task_id"],
+        "causationid": job.envelope.id,
+        "tenant": job.envelope.tenant,
+        "data": data,
+    }
+    if job.envelope.correlationid is not None:
+        event["correlationid"] = job.envelope.correlationid
+    if job.envelope.traceparent is not None:
+        event["traceparent"] = job.envelope.traceparent
+    body = codec.encode(event)
     if len(body) > MAX_MESSAGE_BYTES:
         return outgoing(job, source, _smaller(job, message, len(body)))
-    return Outgoing(job.answers, event.id, body, str(message.task_id))
+    return Outgoing(job.answers, message_id, body, data["task_id"])
 
 
 def _smaller(job: Job, message: Answer, size: int) -> Answer:

@@ -31,11 +31,6 @@ class InHand:
         is_late = self.attempt is not None and not self.is_ended and self.attempt.context.time_left_s <= 0
         return not self.is_answered and not is_late
 
-    async def ack(self) -> None:
-        """Say that it is answered."""
-        self.is_answered = True
-        await self.subscription.ack(self.deliveries)
-
     async def join(self, delivery: Delivery) -> None:
         """Let a second delivery of the attempt share the fate of the first: it is not run beside it."""
         if self.is_answered:

@@ -1,13 +1,14 @@
-"""Sends answers until the bus has confirmed them, as many at once as have come together."""
+"""Sends answers until the bus has confirmed them, and then acks their jobs: as many at once as have come together."""
 
 import asyncio
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from stepbus.orchestrator.ports import Bus, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusUnavailable, Delivery, NotSent, Outgoing, Sent, Subscription
+from stepbus.worker.hand import InHand
 from stepbus.worker.stats import Stats
 
 _LOGGER = logging.getLogger("stepbus.worker")
@@ -16,11 +17,13 @@ _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 2.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Letter:
+    """A message to be sent. `job` is what it answers; one that answers none is tried once."""
+
     message: Outgoing
+    job: InHand | None
     sent: "asyncio.Future[Sent | NotSent]"
-    is_tried_once: bool
 
 
 class Outbox:
@@ -45,9 +48,16 @@ class Outbox:
         for letter in self._letters:
             letter.sent.cancel()
 
-    async def send(self, message: Outgoing, *, is_tried_once: bool = False) -> Sent | NotSent:
-        """Send again, under the same id, until it is confirmed or can't ever be; or try once only."""
-        letter = _Letter(message, asyncio.get_running_loop().create_future(), is_tried_once)
+    async def answer(self, job: InHand, message: Outgoing) -> Sent | NotSent:
+        """Send again, under the same id, until it is confirmed or can't ever be; then ack the job."""
+        return await self._post(message, job)
+
+    async def tell(self, message: Outgoing) -> Sent | NotSent:
+        """Send once."""
+        return await self._post(message, None)
+
+    async def _post(self, message: Outgoing, job: InHand | None) -> Sent | NotSent:
+        letter = _Letter(message, job, asyncio.get_running_loop().create_future())
         self._letters.append(letter)
         self._has_letters.set()
         return await letter.sent
@@ -58,34 +68,48 @@ class Outbox:
             await self._has_letters.wait()
             batch = [self._letters.popleft() for _ in range(min(_BATCH, len(self._letters)))]
             try:
-                answers = await self._publish([letter.message for letter in batch])
+                again = await self._send(batch)
             except asyncio.CancelledError:
                 self._letters.extendleft(reversed(batch))
                 raise
-            again = [letter for letter, answer in zip(batch, answers, strict=True) if not _settle(letter, answer)]
             self._letters.extendleft(reversed(again))
             if not self._letters:
                 self._has_letters.clear()
             if not again:
                 wait_s = _FIRST_WAIT_S
                 continue
-            _LOGGER.warning("%d of %d messages were not confirmed; sending them again", len(again), len(batch))
             self._stats.retried += len(again)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
-    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Sent | NotSent]:
+    async def _send(self, letters: Sequence[_Letter]) -> Sequence[_Letter]:
+        """Publish, ack what is answered, tell who waits, and give what is to be sent again."""
         try:
-            return await self._bus.publish(messages)
+            answers = await self._bus.publish([letter.message for letter in letters])
         except BusUnavailable as error:
-            return [NotSent(str(error))] * len(messages)
+            answers = [NotSent(str(error))] * len(letters)
+        again: list[_Letter] = []
+        done: list[tuple[_Letter, Sent | NotSent]] = []
+        for letter, answer in zip(letters, answers, strict=True):
+            is_over = isinstance(answer, Sent) or answer.permanent or letter.job is None
+            if is_over:
+                done.append((letter, answer))
+            elif not letter.sent.done():
+                again.append(letter)
+        if again:
+            reasons = {str(answer) for answer in answers if isinstance(answer, NotSent)}
+            _LOGGER.warning("%d messages were not confirmed and are sent again: %s", len(again), min(reasons))
+        await _ack([letter.job for letter, _ in done if letter.job is not None])
+        for letter, answer in done:
+            if not letter.sent.done():
+                letter.sent.set_result(answer)
+        return again
 
 
-def _settle(letter: _Letter, answer: Sent | NotSent) -> bool:
-    """Say whether there is an end to it: it is sent, can't be, or nobody waits for it."""
-    if letter.sent.done():
-        return True
-    if isinstance(answer, Sent) or answer.permanent or letter.is_tried_once:
-        letter.sent.set_result(answer)
-        return True
-    return False
+async def _ack(jobs: Sequence[InHand]) -> None:
+    by_subscription: defaultdict[Subscription, list[Delivery]] = defaultdict(list)
+    for job in jobs:
+        job.is_answered = True
+        by_subscription[job.subscription] += job.deliveries
+    for subscription, deliveries in by_subscription.items():
+        await subscription.ack(deliveries)

@@ -116,14 +116,14 @@ class Service:
             self._hand.begin(job.key, message, self._work(job, handler, message))
 
     async def _work(self, job: Job, handler: Handler | None, message: InHand) -> None:
-        """Run the handler, answer, and only then ack."""
+        """Run the handler, answer, and ack when the answer is confirmed."""
         async with self._hand.slots:
             message.is_waiting = False
             ending = await self._ending(job, handler, message)
             message.is_ended = True
-            if isinstance(await self._outbox.send(answer.outgoing(job, self._source, ending)), NotSent):
-                _LOGGER.error("the answer to task %s, step %s, attempt %d can't be sent", *job.key)
-            await message.ack()
+            sent = await self._outbox.answer(message, answer.outgoing(job, self._source, ending))
+            if isinstance(sent, NotSent):
+                _LOGGER.error("the answer to task %s, step %s, attempt %d can't be sent: %s", *job.key, sent.reason)
             self._count(ending)
             if message.attempt is not None:
                 await message.attempt.settled()
@@ -138,7 +138,7 @@ class Service:
             return answer.failed(job, self._options.name, StepError(code=answer.REDELIVERED, message=text))
 
         async def say(beat: StepHeartbeat) -> bool:
-            sent = await self._outbox.send(answer.outgoing(job, self._source, beat), is_tried_once=True)
+            sent = await self._outbox.tell(answer.outgoing(job, self._source, beat))
             self._stats.heartbeats += isinstance(sent, Sent)
             return isinstance(sent, Sent)
 
@@ -149,8 +149,7 @@ class Service:
         message.is_waiting = False
         delivery = message.deliveries[0]
         _LOGGER.error("a message on %s is no job and goes to quarantine: %s", delivery.channel, refused)
-        await self._outbox.send(quarantined(self._source, delivery, refused, datetime.now(UTC)))
-        await message.ack()
+        await self._outbox.answer(message, quarantined(self._source, delivery, refused, datetime.now(UTC)))
         self._stats.quarantined += 1
 
     def _count(self, ending: Ending) -> None:
