@@ -284,3 +284,35 @@ async def test_a_refused_request_tells_its_client_why() -> None:
         await wait_until(is_told)
     assert (heard[0]["type"], heard[0]["data"]["request_id"]) == ("task.rejected", "/test/m-9")
     assert heard[0]["data"]["problems"][0]["code"] == "template.unknown"
+
+
+async def test_what_a_worker_found_to_be_no_job_is_kept_with_its_reason_and_once() -> None:
+    store = await memory_store()
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        entry = {
+            "message_id": str(uuid4()),
+            "channel": "jobs.orders",
+            "code": "json.malformed",
+            "pointer": "/data",
+            "reason": "expected JSON",
+            "body": "ew==",
+        }
+        for name in ("m-1", "m-2"):
+            await parts.intake.apply(delivery("results.0", cloud_event("message.quarantined", entry, name)))
+
+    (kept,) = await quarantined(store)
+    assert (kept.channel, b64decode(kept.body)) == ("jobs.orders", b"{")
+    assert (kept.problems[0].code, kept.problems[0].message) == ("json.malformed", "expected JSON")
+
+
+@pytest.mark.parametrize("unfit", [{"body": "not base64!"}, {"code": "Not a code"}])
+async def test_what_a_worker_hands_over_in_a_form_of_its_own_is_kept_as_it_came(unfit: dict[str, str]) -> None:
+    store = await memory_store()
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        entry = {"message_id": str(uuid4()), "channel": "jobs.q", "code": "c", "pointer": "", "reason": "", "body": ""}
+        body = cloud_event("message.quarantined", entry | unfit)
+        await parts.intake.apply(delivery("results.0", body))
+
+    (kept,) = await quarantined(store)
+    assert (kept.channel, kept.problems[0].code) == ("results.0", "message.invalid")
+    assert b64decode(kept.body) == body

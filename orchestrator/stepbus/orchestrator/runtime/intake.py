@@ -9,7 +9,7 @@ receive ─▶ read (envelope, message, token) ─▶ intent ─▶ round ─▶
 import asyncio
 import hmac
 import logging
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from uuid import UUID, uuid5
@@ -121,6 +121,8 @@ class Intake:
                 return await self._cancel_requested(event, message, delivery)
             case "results", messages.StepCompleted() | messages.StepFailed() | messages.StepHeartbeat():
                 return await self._answered(event, message, delivery)
+            case "results", messages.QuarantineEntry():
+                return await self._handed_over(message)
         raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
 
     async def _requested(self, event: CloudEvent, request: messages.TaskRequested, delivery: Delivery) -> Outcome:
@@ -179,6 +181,15 @@ class Intake:
             worker=answer.worker,
         )
         return await self._coordinator.submit(ignored(answer.task_id, note, _fingerprint(delivery.body), cause))
+
+    async def _handed_over(self, entry: messages.QuarantineEntry) -> Outcome:
+        """Keep what a worker found to be no job: as if it had been refused here, with the worker's reason."""
+        try:
+            body = b64decode(entry.body, validate=True)
+            problem = Problem(code=entry.code, message=entry.reason, pointer=entry.pointer)
+        except ValueError as error:
+            raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
+        return await self._quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
 
     async def _reject(
         self, delivery: Delivery, event: CloudEvent, replyto: str | None, problems: Sequence[Problem]
