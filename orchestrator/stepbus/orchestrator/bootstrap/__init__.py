@@ -5,12 +5,12 @@ Adapters and roles are found by entry point, so that nothing here is imported th
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from stepbus.contracts.problems import refuse
 from stepbus.orchestrator.bootstrap.settings import Settings
@@ -29,7 +29,18 @@ from stepbus.orchestrator.runtime.serve import Limits, Serving
 
 ROLES = ("coordinator", "projections", "api")
 
-Rebuilder = Callable[[EventStore, ViewStore], Awaitable[Mapping[str, Any]]]
+
+class RebuiltView(Protocol):
+    """A view before and after it was made anew: equal digests mean equal rows, now at this position."""
+
+    name: str
+    position: int
+    rows: int
+    digest_before: str
+    digest_after: str
+
+
+Rebuilder = Callable[[EventStore, ViewStore], Awaitable[Sequence[RebuiltView]]]
 
 
 class EmbeddedServer(Protocol):
