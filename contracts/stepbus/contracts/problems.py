@@ -6,7 +6,7 @@ Refused(ValueError)      an input can't be accepted; carries every problem found
 """
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,10 @@ class Problem(BaseModel):
     message: str
     pointer: str = ""
     line: int | None = None
+
+    def under(self, pointer: str) -> Self:
+        """Give the problem as seen from a larger input, in which this one stands at `pointer`."""
+        return self.model_copy(update={"pointer": pointer + self.pointer})
 
 
 class Refused(ValueError):

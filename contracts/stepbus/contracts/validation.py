@@ -19,6 +19,7 @@ KEY_ITSELF: Final = "[key]"
 _SHOWN: Final = 80
 _CODES: Final = {"missing": "missing", "extra_forbidden": "unknown_key"}
 _EXPECTED: Final = {
+    "bool_parsing": "true or false",
     "bool_type": "true or false",
     "date_from_datetime_parsing": "a time as RFC 3339 has it",
     "datetime_from_date_parsing": "a time as RFC 3339 has it",

@@ -11,8 +11,9 @@ import orjson
 
 from stepbus.contracts import codec
 from stepbus.contracts.problems import Problem, Refused, escape_pointer
+from stepbus.contracts.schema.cost import MAX_WORK, looks, work
 from stepbus.contracts.schema.rules import compiled, schema_problems
-from stepbus.contracts.schema.walk import Schema
+from stepbus.contracts.schema.walk import Schema, subschemas
 from stepbus.contracts.validation import found
 
 MAX_PROBLEMS = 100
@@ -39,6 +40,15 @@ _EXPECTED: Final = {
     "pattern": "a text that matches {pattern}",
     "uniqueItems": "each item once",
 }
+_TYPES: Final = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "an object",
+    "string": "a text",
+}
 _UNEXPECTED: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
 _MESSAGE_LENGTH: Final = 200
 
@@ -48,13 +58,18 @@ class CompiledSchema:
 
     def __init__(self, schema: Schema) -> None:
         self._validator = compiled(schema)
+        self._looks = looks({node.pointer: node for node in subschemas(schema)})
 
     def problems(self, value: Any, pointer: str = "") -> Iterator[Problem]:
         """Give each way in which a value breaks the schema; `pointer` is where the value stands."""
+        if self._looks and work(self._looks, value) > MAX_WORK:
+            message = "expected a value that is held against its schema in reasonable time, found one too deep or large"
+            yield Problem(code="schema.too_costly", message=message, pointer=pointer)
+            return
         if self._validator.is_valid(value):
             return
-        for error in islice(self._validator.iter_errors(value), MAX_PROBLEMS):
-            yield from _problems(error, pointer)
+        errors = self._validator.iter_errors(value)
+        yield from islice((problem for error in errors for problem in _problems(error, pointer)), MAX_PROBLEMS)
 
 
 def compile_schema(schema: Schema) -> CompiledSchema:
@@ -63,7 +78,11 @@ def compile_schema(schema: Schema) -> CompiledSchema:
     Raises:
         Refused: the schema can't be used, for all of these reasons.
     """
-    return _compiled(codec.encode(schema))
+    try:
+        body = codec.encode(schema)
+    except Refused as refused:
+        raise Refused(schema_problems(schema)) from refused
+    return _compiled(body)
 
 
 @lru_cache(maxsize=512)
@@ -72,6 +91,9 @@ def _compiled(body: bytes) -> CompiledSchema:
     problems = tuple(schema_problems(schema))
     if problems:
         raise Refused(problems)
+    for node in subschemas(schema):
+        if isinstance(node.schema, dict) and node.schema.get("additionalProperties") is False:
+            node.schema.setdefault("properties", {})  # means the same, and makes the validator name the keys
     return CompiledSchema(schema)
 
 
@@ -90,7 +112,7 @@ def _problems(error: jsonschema_rs.ValidationError, pointer: str) -> Iterator[Pr
 
 def _message(keyword: str, details: dict[str, Any], error: jsonschema_rs.ValidationError) -> str:
     if keyword == "type":
-        return f"expected {' or '.join(details['types'])}, found {found(error.instance)}"
+        return f"expected {' or '.join(_TYPES[name] for name in details['types'])}, found {found(error.instance)}"
     if keyword == "required":
         return f"expected the key {details['property']!r}, found none"
     expected = _EXPECTED.get(keyword)

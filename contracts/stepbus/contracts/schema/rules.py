@@ -9,6 +9,7 @@ import orjson
 
 from stepbus.contracts import codec
 from stepbus.contracts.problems import Problem, Refused, escape_pointer
+from stepbus.contracts.schema.cost import MAX_LOOKS, SHALLOW, circle, looks
 from stepbus.contracts.schema.walk import Node, subschemas, target
 from stepbus.contracts.validation import found
 
@@ -32,15 +33,14 @@ def schema_problems(schema: Any, pointer: str = "") -> Iterator[Problem]:
     try:
         body = codec.encode(schema)
     except Refused as refused:
-        message = f"expected what JSON can say: {refused.problems[0].message}"
-        yield Problem(code="schema.invalid", message=message, pointer=pointer)
+        yield Problem(code="schema.invalid", message=refused.problems[0].message, pointer=pointer)
         return
     if len(body) > MAX_SCHEMA_BYTES:
         message = f"expected a schema of at most {MAX_SCHEMA_BYTES} bytes, found {len(body)}"
         yield Problem(code="schema.too_large", message=message, pointer=pointer)
         return
     for problem in _checked(body):
-        yield problem.model_copy(update={"pointer": pointer + problem.pointer})
+        yield problem.under(pointer)
 
 
 def compiled(schema: Any) -> jsonschema_rs.Validator:
@@ -75,7 +75,7 @@ def _checked(body: bytes) -> tuple[Problem, ...]:
     else:
         problems += [problem for node in nodes.values() for problem in _broken_patterns(node)]
     problems += _against_the_standard(schema, {problem.pointer for problem in problems})
-    return tuple(problems) or tuple(_refused_by_compiler(schema))
+    return tuple(problems) or tuple(_costs(nodes)) or tuple(_refused_by_compiler(schema))
 
 
 def _own(node: Node, nodes: Mapping[str, Node]) -> Iterator[Problem]:
@@ -143,6 +143,18 @@ def _against_the_standard(schema: Any, already: set[str]) -> Iterator[Problem]:
 @cache
 def _standard() -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator({"$ref": _DIALECT})
+
+
+def _costs(nodes: Mapping[str, Node]) -> Iterator[Problem]:
+    endless = circle(nodes)
+    if endless is not None:
+        message = "expected $ref to lead into a part of the value, found one that leads back here on the same value"
+        yield _problem("endless_ref", message, endless)
+        return
+    shallow = looks(nodes)[SHALLOW:]
+    if shallow and shallow[0] > MAX_LOOKS:
+        message = f"expected $refs by which one part of a value is looked at {MAX_LOOKS} times at most, found more"
+        yield _problem("too_costly", message)
 
 
 def _refused_by_compiler(schema: Any) -> Iterator[Problem]:

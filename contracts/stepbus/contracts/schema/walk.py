@@ -25,8 +25,9 @@ _PART_ONE: Final = (
 )
 _ONE: Final = frozenset({*_SAME_ONE, *_PART_ONE})
 _LIST: Final = frozenset({*_SAME_LIST, "prefixItems"})
-_MAP: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
-_SAME: Final = frozenset({*_SAME_ONE, *_SAME_LIST, "dependentSchemas"})
+_SAME_MAP: Final = ("dependentSchemas", "dependencies")  # the validator still heeds the older word
+_MAP: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", *_SAME_MAP})
+_SAME: Final = frozenset({*_SAME_ONE, *_SAME_LIST, *_SAME_MAP})
 _UNUSED: Final = frozenset({"$defs", "definitions"})
 
 

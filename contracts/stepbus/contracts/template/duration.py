@@ -11,8 +11,8 @@ from stepbus.contracts.validation import found
 MAX_DURATION_MS = 365 * 86_400_000
 
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-_WRITTEN: Final = re.compile(r"(0|[1-9][0-9]{0,11})(ms|s|m|h|d)")
-_PATTERN: Final = r"^(0|[1-9][0-9]{0,11})(ms|s|m|h|d)$"
+PATTERN: Final = r"^(0|[1-9][0-9]{0,11})(ms|s|m|h|d)$"
+_WRITTEN: Final = re.compile(PATTERN)
 _CODE: Final = "template.duration"
 
 AS_WRITTEN: Final = {"as_written": True}
@@ -49,9 +49,9 @@ def _read(value: Any, info: ValidationInfo) -> Any:
 
 Duration = Annotated[
     int,
-    Field(ge=0, le=MAX_DURATION_MS, description="milliseconds; written with a unit: ms, s, m, h or d"),
+    Field(ge=0, le=MAX_DURATION_MS),
     BeforeValidator(_read),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": _PATTERN, "description": "a whole number and ms, s, m, h or d"}),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "description": "a whole number and ms, s, m, h or d"}),
 ]
 Timeout = Annotated[Duration, Field(ge=1)]

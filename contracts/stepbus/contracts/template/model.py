@@ -136,4 +136,4 @@ class TaskDocument(_TaskFields):
 
     defaults: Defaults = Defaults()
     steps: Annotated[tuple[StepDocument, ...], Field(strict=False)]
-    environments: dict[TemplateName, Environment] = {}
+    environments: dict[TemplateName, Environment] = Field({}, json_schema_extra={"additionalProperties": False})
