@@ -6,6 +6,7 @@ What goes wrong here goes wrong by a rule of the order itself, so that every run
 """
 
 import asyncio
+from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel
@@ -19,6 +20,8 @@ DECLINED_CARD = "0002"
 SLEEPY_BUREAUS = {"IS"}
 CAREFULLY_S, QUICKLY_S = 0.4, 0.01
 UNITS_A_PARCEL = 12
+NEWCOMERS_SINCE = date(2026, 1, 1)
+WATCHED_ABOVE = 0.3
 
 
 class Validated(BaseModel):
@@ -79,9 +82,7 @@ async def authorise_payment(order: Order, context: Context, validate_order: Vali
     if order.payment.card_last4 == DECLINED_CARD:
         amount = f"{validate_order.total_cents / 100:.2f} {order.payment.currency}"
         raise PermanentError("card.declined", f"the bank does not hold {amount}", details={"card": DECLINED_CARD})
-    return Authorised(
-        authorisation=id_of("auth", context.idempotency_key), amount_cents=validate_order.total_cents
-    )
+    return Authorised(authorisation=id_of("auth", context.idempotency_key), amount_cents=validate_order.total_cents)
 
 
 @worker.handler("orders.check_fraud")
@@ -89,9 +90,9 @@ async def check_fraud(order: Order, context: Context, validate_order: Validated)
     """Ask the bureau of the customer's country. One of them sleeps through the first question."""
     if order.delivery.country in SLEEPY_BUREAUS and context.attempt == 1:
         await asyncio.Event().wait()
-    is_new = order.customer.customer_since.year >= 2026
+    is_new = order.customer.customer_since >= NEWCOMERS_SINCE
     score = round(min(0.9, 0.05 + 0.3 * is_new + validate_order.total_cents / 1_000_000), 3)
-    return FraudReport(score=score, verdict="watched" if score > 0.3 else "clear")
+    return FraudReport(score=score, verdict="watched" if score > WATCHED_ABOVE else "clear")
 
 
 @worker.handler("orders.approve_order")

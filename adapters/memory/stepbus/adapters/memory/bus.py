@@ -97,13 +97,13 @@ class MemoryListener(MemorySubscription):
 
     async def close(self) -> None:
         """Stop hearing."""
-        if not self._is_closed:
-            self.abandon()
+        self.abandon()
 
     def abandon(self) -> None:
-        """Stop hearing."""
-        super().abandon()
-        self._broker.leave(self._address, self._queue)
+        """Stop hearing. Done twice, it is as good as once."""
+        if not self._is_closed:
+            super().abandon()
+            self._broker.leave(self._address, self._queue)
 
 
 _Kept = TypeVar("_Kept", bound=MemorySubscription)
