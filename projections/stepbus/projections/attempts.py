@@ -1,7 +1,7 @@
 """The timeline: a row for each attempt of each step, from its dispatch to its end."""
 
 from stepbus.contracts import events as e
-from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, inserting, updating, worker_of
+from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, by_event, inserting, updating, worker_of
 from stepbus.projections.steps import TIMED_OUT
 
 _TABLE = Table(
@@ -70,7 +70,7 @@ def _change(fact: Fact, event: _AttemptEvent, batch: Batch, sql: str, row: Row) 
 def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
     row: Row = {
         "position": fact.position,
-        "record_index": fact.index,
+        "record_index": fact.record_index,
         "dispatched_at_ms": fact.meta.at_ms,
         "deadline_at_ms": event.deadline_at_ms,
     }
@@ -124,13 +124,15 @@ ATTEMPTS = Projection(
     "attempts",
     frozenset({e.TASK}),
     (_TABLE,),
-    {
-        e.StepDispatched: _dispatched,
-        e.StepHeartbeatRecorded: _beaten,
-        e.StepCompleted: _completed,
-        e.StepFailed: _failed,
-        e.StepTimedOut: _timed_out,
-        e.StepCancelled: _cancelled,
-        e.StepResolvedManually: _resolved,
-    },
+    by_event(
+        {
+            e.StepDispatched: _dispatched,
+            e.StepHeartbeatRecorded: _beaten,
+            e.StepCompleted: _completed,
+            e.StepFailed: _failed,
+            e.StepTimedOut: _timed_out,
+            e.StepCancelled: _cancelled,
+            e.StepResolvedManually: _resolved,
+        }
+    ),
 )

@@ -139,7 +139,7 @@ def _health(total: int, ready: int, failed: int, blocked: int) -> HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """What the view knows of a step. `waits_for` names dependencies that aren't satisfied, at most the first few."""
+    """What the view knows of a step. `waits_for` names the dependencies that aren't satisfied."""
 
     task_id: str
     step: str
@@ -147,7 +147,6 @@ class StepFacts:
     state: str
     attempt: int
     max_attempts: int
-    waiting_on: int
     waits_for: Sequence[str] = ()
     dispatched_at_ms: int | None = None
     deadline_at_ms: int | None = None

@@ -1,69 +1,43 @@
-"""The history: every event of every task, in the order of the log."""
+"""The history: every record of every task, as the log has it.
 
-from stepbus.contracts.events import TASK, TASK_EVENTS, Event
-from stepbus.projections.projection import Batch, Fact, Projection, Table, inserting, json_text
+A row holds the record's own bytes, so that keeping it costs one row however many events it has; a reader decodes those
+that it shows.
+"""
+
+from stepbus.contracts.events import TASK
+from stepbus.projections.projection import Batch, Entry, Projection, Table, inserting
 
 _TABLE = Table(
     "view_history",
-    ("task_id", "sequence"),
+    ("task_id", "last_sequence"),
     (
         """CREATE TABLE IF NOT EXISTS view_history (
             task_id TEXT NOT NULL,
-            sequence BIGINT NOT NULL,
-            position BIGINT NOT NULL,
-            record_index BIGINT NOT NULL,
+            last_sequence BIGINT NOT NULL,
             version BIGINT NOT NULL,
-            type TEXT NOT NULL,
-            step TEXT,
-            attempt BIGINT,
-            at_ms BIGINT NOT NULL,
-            actor TEXT NOT NULL,
-            causation_id TEXT NOT NULL,
-            correlation_id TEXT NOT NULL,
-            data TEXT NOT NULL,
-            PRIMARY KEY (task_id, sequence)
+            position BIGINT NOT NULL,
+            record TEXT NOT NULL,
+            PRIMARY KEY (task_id, last_sequence)
         )""",
     ),
 )
 
-_INSERT = inserting(
-    "view_history",
-    "task_id",
-    "sequence",
-    "position",
-    "record_index",
-    "version",
-    "type",
-    "step",
-    "attempt",
-    "at_ms",
-    "actor",
-    "causation_id",
-    "correlation_id",
-    "data",
-)
+_INSERT = inserting("view_history", "task_id", "last_sequence", "version", "position", "record")
 
 
-def _happened(fact: Fact, event: Event, batch: Batch) -> None:
+def _happened(entry: Entry, batch: Batch) -> None:
+    last = entry.facts[-1]
     batch.add(
-        fact.stream,
+        last.stream,
         _INSERT,
         {
-            "task_id": fact.stream,
-            "sequence": fact.sequence,
-            "position": fact.position,
-            "record_index": fact.index,
-            "version": fact.version,
-            "type": event.TYPE,
-            "step": getattr(event, "step", None),
-            "attempt": getattr(event, "attempt", None),
-            "at_ms": fact.meta.at_ms,
-            "actor": fact.meta.actor,
-            "causation_id": fact.meta.causation_id,
-            "correlation_id": fact.meta.correlation_id,
-            "data": json_text(event.model_dump(mode="json")),
+            "task_id": last.stream,
+            "last_sequence": last.sequence,
+            "version": last.version,
+            "position": last.position,
+            "record": entry.stored.data.decode(),
         },
     )
 
 
-HISTORY = Projection("history", frozenset({TASK}), (_TABLE,), dict.fromkeys(TASK_EVENTS, _happened))
+HISTORY = Projection("history", frozenset({TASK}), (_TABLE,), _happened)

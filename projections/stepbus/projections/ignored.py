@@ -1,7 +1,7 @@
 """The ignored answers: what workers said that changed nothing, so that an operator can see it."""
 
 from stepbus.contracts import events as e
-from stepbus.projections.projection import Batch, Fact, Projection, Table, inserting
+from stepbus.projections.projection import Batch, Fact, Projection, Table, by_event, inserting
 
 _TABLE = Table(
     "view_ignored",
@@ -45,7 +45,7 @@ def _ignored(fact: Fact, event: e.AnswerIgnored, batch: Batch) -> None:
         _INSERT,
         {
             "position": fact.position,
-            "record_index": fact.index,
+            "record_index": fact.record_index,
             "task_id": str(event.task_id),
             "step": event.step,
             "attempt": event.attempt,
@@ -58,4 +58,4 @@ def _ignored(fact: Fact, event: e.AnswerIgnored, batch: Batch) -> None:
     )
 
 
-IGNORED = Projection("ignored", frozenset({e.IGNORED}), (_TABLE,), {e.AnswerIgnored: _ignored})
+IGNORED = Projection("ignored", frozenset({e.IGNORED}), (_TABLE,), by_event({e.AnswerIgnored: _ignored}))

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepbus.contracts import codec
 from stepbus.contracts.events import Event, Metadata, decode_record
@@ -26,11 +26,10 @@ class NotApplicable(Exception):
         super().__init__(f"stopped at position {position}: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One event, where it stands.
 
-    Shape: `sequence` is its place in its stream's history and `index` its place in the record at `position`, from 0;
+    Shape: `sequence` is its place in its history and `record_index` in the record at `position`, which counts from 0;
     `version` counts the records of the stream.
     """
 
@@ -39,8 +38,22 @@ class Fact:
     stream: str
     version: int
     position: int
-    index: int
+    record_index: int
     sequence: int
+
+
+def facts_of(stored: StoredRecord) -> tuple[Fact, ...]:
+    """Give the events of a record, in order.
+
+    Raises:
+        Refused: the record was written by a newer release, or is damaged.
+    """
+    record = decode_record(stored.data)
+    stream = str(stored.stream)
+    return tuple(
+        Fact(event, record.meta, stream, stored.version, stored.position, index, record.first + index)
+        for index, event in enumerate(record.events)
+    )
 
 
 class Entry:
@@ -58,13 +71,7 @@ class Entry:
         Raises:
             Refused: the record was written by a newer release, or is damaged.
         """
-        stored = self.stored
-        record = decode_record(stored.data)
-        stream = str(stored.stream)
-        return tuple(
-            Fact(event, record.meta, stream, stored.version, stored.position, index, record.first + index)
-            for index, event in enumerate(record.events)
-        )
+        return facts_of(self.stored)
 
 
 @dataclass(slots=True)
@@ -117,16 +124,29 @@ class Table:
 
 
 Handler = Callable[[Fact, Any, Batch], None]
+Change = Callable[[Entry, Batch], None]
+
+
+def by_event(handlers: Mapping[type[Event], Handler]) -> Change:
+    """Give the change that each event makes by the handler of its type; an event that has none changes nothing."""
+
+    def change(entry: Entry, batch: Batch) -> None:
+        for fact in entry.facts:
+            handler = handlers.get(type(fact.event))
+            if handler is not None:
+                handler(fact, fact.event, batch)
+
+    return change
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What a view keeps and how it comes about. `handlers` says for each event type which rows it changes."""
+    """What a view keeps and how it comes about: `change` adds what one record of these categories does to its rows."""
 
     name: str
     categories: frozenset[str]
     tables: tuple[Table, ...]
-    handlers: Mapping[type[Event], Handler]
+    change: Change
 
     @property
     def ddl(self) -> tuple[str, ...]:
@@ -149,10 +169,7 @@ class Projection:
             if entry.category not in self.categories:
                 continue
             try:
-                for fact in entry.facts:
-                    handler = self.handlers.get(type(fact.event))
-                    if handler is not None:
-                        handler(fact, fact.event, batch)
+                self.change(entry, batch)
             except Exception as error:
                 raise NotApplicable(entry.position, f"{type(error).__name__}: {error}") from error
         return batch.statements

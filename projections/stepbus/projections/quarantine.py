@@ -2,7 +2,7 @@
 
 from stepbus.contracts import events as e
 from stepbus.contracts.problems import Problem
-from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, inserting, json_text
+from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, by_event, inserting, json_text
 
 _TABLE = Table(
     "view_quarantine",
@@ -90,5 +90,5 @@ QUARANTINE = Projection(
     "quarantine",
     frozenset({e.QUARANTINE}),
     (_TABLE,),
-    {e.MessageQuarantined: _quarantined, e.MessageResubmitted: _resubmitted},
+    by_event({e.MessageQuarantined: _quarantined, e.MessageResubmitted: _resubmitted}),
 )

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from stepbus.projections.context import Command, Readiness, StepFacts
 
 BASE_PATH = "/v1"
+SHOWN_DEPENDENCIES = 20
 
 
 def readiness(facts: StepFacts) -> Readiness:
@@ -22,12 +23,12 @@ def instant(at_ms: int | None) -> str:
 
 
 def _pending(facts: StepFacts) -> Readiness:
-    if not facts.waiting_on:
+    if not facts.waits_for:
         return Readiness(ready=False, blocked_by="dispatch", reason="has all it depends on, and is to be dispatched")
-    shown = ", ".join(facts.waits_for)
-    more = facts.waiting_on - len(facts.waits_for)
-    reason = f"waits for {shown}" + (f" and {more} more" if more > 0 else "")
-    return Readiness(ready=False, blocked_by="dependencies", reason=reason, waits_for=facts.waits_for)
+    shown = tuple(facts.waits_for[:SHOWN_DEPENDENCIES])
+    more = len(facts.waits_for) - len(shown)
+    reason = f"waits for {', '.join(shown)}" + (f" and {more} more" if more else "")
+    return Readiness(ready=False, blocked_by="dependencies", reason=reason, waits_for=shown)
 
 
 def _dispatched(facts: StepFacts) -> Readiness:

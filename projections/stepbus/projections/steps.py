@@ -1,8 +1,8 @@
-"""The step states: a row for every step of every task from its acceptance on, with a count of what the step waits for.
+"""The step states: a row for every step of every task from its acceptance on.
 
-The template's steps and edges are kept once, beside the rows; a satisfied step lowers the count of those that depend on
-it. So what blocks a step is answered from this view alone, and an event costs the edges it touches, whatever the size
-of the task.
+The template's steps and edges are kept once, beside the rows. What a step waits for is read from both when it is asked
+for: so it is answered from this view alone, and an event changes the rows of the steps it names, whatever the size of
+the task.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from stepbus.projections.projection import (
     Projection,
     Row,
     Table,
+    by_event,
     inserting,
     json_text,
     updating,
@@ -35,7 +36,6 @@ _PLAN_STEPS = Table(
             ordinal BIGINT NOT NULL,
             step TEXT NOT NULL,
             level BIGINT NOT NULL,
-            dependencies BIGINT NOT NULL,
             description TEXT NOT NULL,
             handler TEXT NOT NULL,
             queue TEXT NOT NULL,
@@ -48,15 +48,16 @@ _PLAN_STEPS = Table(
 )
 _PLAN_EDGES = Table(
     "view_plan_edges",
-    ("template_hash", "depends_on", "step"),
+    ("template_hash", "step", "depends_on"),
     (
         """CREATE TABLE IF NOT EXISTS view_plan_edges (
             template_hash TEXT NOT NULL,
-            depends_on TEXT NOT NULL,
             step TEXT NOT NULL,
-            PRIMARY KEY (template_hash, depends_on, step)
+            depends_on TEXT NOT NULL,
+            PRIMARY KEY (template_hash, step, depends_on)
         )""",
-        "CREATE INDEX IF NOT EXISTS view_plan_edges_step ON view_plan_edges (template_hash, step)",
+        # Either way, all that is asked for is in the index: else SQLite takes the one where it is, and walks all edges.
+        "CREATE INDEX IF NOT EXISTS view_plan_edges_down ON view_plan_edges (template_hash, depends_on, step)",
     ),
 )
 _STEP_TASKS = Table(
@@ -79,7 +80,6 @@ _STEPS = Table(
             step TEXT NOT NULL,
             ordinal BIGINT NOT NULL,
             state TEXT NOT NULL,
-            waiting_on BIGINT NOT NULL,
             attempt BIGINT NOT NULL,
             max_attempts BIGINT NOT NULL,
             dispatched_at_ms BIGINT,
@@ -96,6 +96,7 @@ _STEPS = Table(
             reason TEXT,
             PRIMARY KEY (task_id, step)
         )""",
+        "CREATE INDEX IF NOT EXISTS view_steps_ordinal ON view_steps (task_id, ordinal)",
     ),
 )
 
@@ -105,7 +106,6 @@ _PLAN_STEP = inserting(
     "ordinal",
     "step",
     "level",
-    "dependencies",
     "description",
     "handler",
     "queue",
@@ -117,12 +117,9 @@ _PLAN_EDGE = inserting("view_plan_edges", "template_hash", "depends_on", "step")
 # NULLIF makes a task of an unknown template fail here, with its position, rather than have no steps.
 _ACCEPT = """INSERT INTO view_step_tasks (task_id, template_hash, total_steps) VALUES (:task_id, :template_hash,
     (SELECT NULLIF(COUNT(*), 0) FROM view_plan_steps WHERE template_hash = :template_hash))"""
-_UNFOLD = """INSERT INTO view_steps (task_id, step, ordinal, state, waiting_on, attempt, max_attempts)
-    SELECT CAST(:task_id AS TEXT), step, ordinal, 'pending', dependencies, 0, max_attempts
+_UNFOLD = """INSERT INTO view_steps (task_id, step, ordinal, state, attempt, max_attempts)
+    SELECT CAST(:task_id AS TEXT), step, ordinal, 'pending', 0, max_attempts
     FROM view_plan_steps WHERE template_hash = :template_hash"""
-_RELEASE = """UPDATE view_steps SET waiting_on = waiting_on - 1 WHERE task_id = :task_id AND step IN (
-    SELECT edge.step FROM view_step_tasks task JOIN view_plan_edges edge ON edge.template_hash = task.template_hash
-    WHERE task.task_id = :task_id AND edge.depends_on = :step)"""
 
 
 def _update(assignments: str) -> str:
@@ -169,7 +166,6 @@ def _plan_rows(template_hash: str, document: Mapping[str, Any]) -> Iterator[Row]
             "ordinal": ordinal,
             "step": step.name,
             "level": levels[step.name],
-            "dependencies": len(step.depends_on),
             "description": step.description,
             "handler": step.handler,
             "queue": step.queue,
@@ -190,13 +186,8 @@ def _change(fact: Fact, step: str, batch: Batch, sql: str, **values: Any) -> Non
     batch.add(fact.stream, sql, row)
 
 
-def _release(fact: Fact, step: str, batch: Batch) -> None:
-    batch.add(fact.stream, _RELEASE, {"task_id": fact.stream, "step": step})
-
-
 def _bypassed(fact: Fact, event: e.StepBypassed, batch: Batch) -> None:
     _change(fact, event.step, batch, _BYPASS)
-    _release(fact, event.step, batch)
 
 
 def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
@@ -210,7 +201,6 @@ def _beaten(fact: Fact, event: e.StepHeartbeatRecorded, batch: Batch) -> None:
 
 def _completed(fact: Fact, event: e.StepCompleted, batch: Batch) -> None:
     _change(fact, event.step, batch, _COMPLETE, worker=worker_of(fact.meta), result=json_text(event.result))
-    _release(fact, event.step, batch)
 
 
 def _failed(fact: Fact, event: e.StepFailed, batch: Batch) -> None:
@@ -247,7 +237,6 @@ def _cancelled(fact: Fact, event: e.StepCancelled, batch: Batch) -> None:
 
 def _resolved(fact: Fact, event: e.StepResolvedManually, batch: Batch) -> None:
     _change(fact, event.step, batch, _RESOLVE, result=json_text(event.result), reason=event.reason or None)
-    _release(fact, event.step, batch)
 
 
 def _reopened(fact: Fact, event: e.StepReopened, batch: Batch) -> None:
@@ -258,17 +247,19 @@ STEPS = Projection(
     "steps",
     frozenset({e.TASK, e.CATALOGUE}),
     (_PLAN_STEPS, _PLAN_EDGES, _STEP_TASKS, _STEPS),
-    {
-        e.TemplateRegistered: _registered,
-        e.TaskAccepted: _accepted,
-        e.StepBypassed: _bypassed,
-        e.StepDispatched: _dispatched,
-        e.StepHeartbeatRecorded: _beaten,
-        e.StepCompleted: _completed,
-        e.StepFailed: _failed,
-        e.StepTimedOut: _timed_out,
-        e.StepCancelled: _cancelled,
-        e.StepResolvedManually: _resolved,
-        e.StepReopened: _reopened,
-    },
+    by_event(
+        {
+            e.TemplateRegistered: _registered,
+            e.TaskAccepted: _accepted,
+            e.StepBypassed: _bypassed,
+            e.StepDispatched: _dispatched,
+            e.StepHeartbeatRecorded: _beaten,
+            e.StepCompleted: _completed,
+            e.StepFailed: _failed,
+            e.StepTimedOut: _timed_out,
+            e.StepCancelled: _cancelled,
+            e.StepResolvedManually: _resolved,
+            e.StepReopened: _reopened,
+        }
+    ),
 )

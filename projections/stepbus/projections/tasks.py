@@ -5,7 +5,7 @@ step is needed to keep it.
 """
 
 from stepbus.contracts import events as e
-from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, inserting, json_text
+from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, by_event, inserting, json_text, updating
 
 ENDED = ("complete", "cancelled", "resolved_manually")
 TERMINAL = (*ENDED, "error")
@@ -62,10 +62,9 @@ _ACCEPT = """INSERT INTO view_tasks
         (SELECT total_steps FROM view_task_sizes WHERE template_hash = :template_hash), 0, :context, :tenant,
         :actor, :request_id, :correlation_id, :at_ms, :at_ms, :deadline_at_ms, '[]')"""
 _BEGIN = "UPDATE view_tasks SET status = 'in_progress' WHERE task_id = :task_id AND status = 'pending'"
-_SATISFY = (
-    """UPDATE view_tasks SET satisfied_steps = satisfied_steps + 1, changed_at_ms = :at_ms WHERE task_id = :task_id"""
-)
-_TOUCH = "UPDATE view_tasks SET changed_at_ms = :at_ms WHERE task_id = :task_id"
+_STARTED = "status = CASE WHEN status = 'pending' THEN 'in_progress' ELSE status END, changed_at_ms = :at_ms"
+_SATISFY = updating("view_tasks", ("task_id",), f"satisfied_steps = satisfied_steps + 1, {_STARTED}")
+_TOUCH = updating("view_tasks", ("task_id",), _STARTED)
 _END = """UPDATE view_tasks SET status = :status, code = :code, reason = :reason, failed_steps = :failed_steps,
     changed_at_ms = :at_ms, ended_at_ms = :at_ms WHERE task_id = :task_id"""
 _REOPEN = """UPDATE view_tasks SET status = 'in_progress', code = NULL, reason = NULL, failed_steps = '[]',
@@ -100,8 +99,9 @@ def _accepted(fact: Fact, event: e.TaskAccepted, batch: Batch) -> None:
     )
 
 
-def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
-    if event.attempt == 1:
+def _dispatched(fact: Fact, _event: e.StepDispatched, batch: Batch) -> None:
+    # The first dispatches stand in the record of the acceptance; later ones follow something that touches the row too.
+    if fact.version == 1:
         batch.add(fact.stream, _BEGIN, {"task_id": fact.stream})
 
 
@@ -154,19 +154,21 @@ TASKS = Projection(
     "tasks",
     frozenset({e.TASK, e.CATALOGUE}),
     (_TASKS, _SIZES),
-    {
-        e.TemplateRegistered: _registered,
-        e.TaskAccepted: _accepted,
-        e.StepDispatched: _dispatched,
-        e.StepBypassed: _satisfied,
-        e.StepCompleted: _satisfied,
-        e.StepResolvedManually: _satisfied,
-        e.StepFailed: _touched,
-        e.StepTimedOut: _touched,
-        e.TaskCompleted: _completed,
-        e.TaskFailed: _failed,
-        e.TaskCancelled: _cancelled,
-        e.TaskResolvedManually: _resolved,
-        e.TaskReopened: _reopened,
-    },
+    by_event(
+        {
+            e.TemplateRegistered: _registered,
+            e.TaskAccepted: _accepted,
+            e.StepDispatched: _dispatched,
+            e.StepBypassed: _satisfied,
+            e.StepCompleted: _satisfied,
+            e.StepResolvedManually: _satisfied,
+            e.StepFailed: _touched,
+            e.StepTimedOut: _touched,
+            e.TaskCompleted: _completed,
+            e.TaskFailed: _failed,
+            e.TaskCancelled: _cancelled,
+            e.TaskResolvedManually: _resolved,
+            e.TaskReopened: _reopened,
+        }
+    ),
 )

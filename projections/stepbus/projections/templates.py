@@ -1,7 +1,7 @@
 """The catalogue: every template that was ever registered."""
 
 from stepbus.contracts import events as e
-from stepbus.projections.projection import Batch, Fact, Projection, Table, inserting, json_text
+from stepbus.projections.projection import Batch, Fact, Projection, Table, by_event, inserting, json_text
 
 _TABLE = Table(
     "view_templates",
@@ -57,4 +57,4 @@ def _registered(fact: Fact, event: e.TemplateRegistered, batch: Batch) -> None:
     )
 
 
-TEMPLATES = Projection("templates", frozenset({e.CATALOGUE}), (_TABLE,), {e.TemplateRegistered: _registered})
+TEMPLATES = Projection("templates", frozenset({e.CATALOGUE}), (_TABLE,), by_event({e.TemplateRegistered: _registered}))

@@ -1,11 +1,12 @@
 """The timeline and the history: when each attempt ran, and everything that happened."""
 
-import json
+import pytest
 
 from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError
 from stepbus.projections.attempts import ATTEMPTS
 from stepbus.projections.history import HISTORY
+from stepbus.projections.queries.tasks import list_history, version_before
 from tests.support.projected import TASK, WORKER, Projected, accepted, completed, dispatched
 
 FAILURE = StepError(code="stock.none")
@@ -58,15 +59,41 @@ async def test_the_history_has_every_event_of_a_task_densely_numbered(log: Proje
 
     await log.when(HISTORY)
 
-    rows = await log.rows("SELECT * FROM view_history ORDER BY sequence")
-    assert [(row["sequence"], row["type"], row["step"]) for row in rows] == [
-        (1, "TaskAccepted", None),
-        (2, "StepDispatched", "begin"),
-        (3, "StepCompleted", "begin"),
-        (4, "StepDispatched", "left"),
+    facts, cursor = await list_history(log.views, TASK, None, 10)
+    assert cursor is None
+    assert [(fact.sequence, fact.event.TYPE) for fact in facts] == [
+        (1, "TaskAccepted"),
+        (2, "StepDispatched"),
+        (3, "StepCompleted"),
+        (4, "StepDispatched"),
     ]
-    last = rows[-1]
-    assert (last["position"], last["record_index"], last["version"], last["attempt"]) == (position, 1, 2, 1)
-    assert (last["actor"], last["causation_id"], last["correlation_id"]) == (WORKER, "cause", "correlation")
-    assert json.loads(rows[2]["data"]) == {"step": "begin", "attempt": 1, "result": [1]}
-    assert {row["task_id"] for row in rows} == {str(TASK)}
+    last = facts[-1]
+    assert (last.position, last.record_index, last.version, last.meta.actor) == (position, 1, 2, WORKER)
+    assert facts[2].event == completed("begin", result=[1])
+
+
+async def test_a_page_of_the_history_may_end_within_a_record(log: Projected) -> None:
+    await log.given(accepted(), dispatched("begin"))
+    await log.given(completed("begin"), dispatched("left"), dispatched("right"))
+    await log.when(HISTORY)
+
+    pages, cursor = [], None
+    while True:
+        facts, cursor = await list_history(log.views, TASK, cursor, 2)
+        pages.append([fact.sequence for fact in facts])
+        if cursor is None:
+            break
+
+    assert pages == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.parametrize(("position", "known"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (99, 2)])
+async def test_the_history_tells_how_many_records_stand_before_a_position(
+    log: Projected, position: int, known: int
+) -> None:
+    await log.given(accepted(), dispatched("begin"))
+    await log.given_template()
+    await log.given(completed("begin"))
+    await log.when(HISTORY)
+
+    assert await version_before(log.views, TASK, position) == known

@@ -106,7 +106,7 @@ async def test_two_processes_that_keep_one_view_do_not_apply_anything_twice(log:
         for runner in runners:
             await runner.stop()
 
-    assert (await log.row("SELECT COUNT(*) AS events FROM view_history"))["events"] == 120
+    assert (await log.row("SELECT COUNT(*) AS records FROM view_history"))["records"] == 40
     assert (await log.row("SELECT SUM(satisfied_steps) AS steps FROM view_tasks"))["steps"] == 40
 
 

@@ -9,8 +9,11 @@ from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError
 from stepbus.contracts.template import from_mapping
 from stepbus.projections.projection import Entry, NotApplicable
+from stepbus.projections.queries.blockers import blockers
+from stepbus.projections.queries.steps import open_dependencies
 from stepbus.projections.steps import STEPS
 from tests.support.projected import (
+    DIAMOND,
     OTHER_TASK,
     TASK,
     WORKER,
@@ -27,10 +30,8 @@ async def step(log: Projected, name: str) -> Any:
     return await log.row("SELECT * FROM view_steps WHERE task_id = :task AND step = :step", task=str(TASK), step=name)
 
 
-async def waiting(log: Projected, task: UUID = TASK) -> dict[str, int]:
-    sql = "SELECT step, waiting_on FROM view_steps WHERE task_id = :task ORDER BY ordinal"
-    rows = await log.rows(sql, task=str(task))
-    return {row["step"]: row["waiting_on"] for row in rows}
+async def waits_for(log: Projected, task: UUID = TASK) -> dict[str, list[str]]:
+    return await open_dependencies(log.views, task, 0, 100)
 
 
 async def test_an_accepted_task_has_a_row_for_every_step_of_its_template(log: Projected) -> None:
@@ -39,12 +40,12 @@ async def test_an_accepted_task_has_a_row_for_every_step_of_its_template(log: Pr
 
     await log.when(STEPS)
 
-    rows = await log.rows("SELECT step, state, waiting_on, attempt, max_attempts FROM view_steps ORDER BY ordinal")
+    rows = await log.rows("SELECT step, state, attempt, max_attempts FROM view_steps ORDER BY ordinal")
     assert [tuple(row.values()) for row in rows] == [
-        ("begin", "pending", 0, 0, 3),
-        ("left", "pending", 1, 0, 3),
-        ("right", "pending", 1, 0, 3),
-        ("end", "pending", 2, 0, 5),
+        ("begin", "pending", 0, 3),
+        ("left", "pending", 0, 3),
+        ("right", "pending", 0, 3),
+        ("end", "pending", 0, 5),
     ]
 
 
@@ -69,19 +70,32 @@ async def test_the_plan_of_a_template_has_levels_queues_and_edges(log: Projected
     ]
 
 
-async def test_a_satisfied_step_lowers_the_count_of_those_that_depend_on_it_in_its_task_alone(log: Projected) -> None:
+async def test_a_pending_step_waits_for_what_it_depends_on_and_is_not_satisfied_in_its_own_task(log: Projected) -> None:
     await log.given_template()
     await log.given(accepted(), stream=OTHER_TASK)
     await log.given(accepted(), e.StepBypassed(step="right"), dispatched("begin"))
+    await log.when(STEPS)
+    assert await waits_for(log) == {"left": ["begin"], "end": ["left"]}
+    assert await waits_for(log, OTHER_TASK) == {"left": ["begin"], "right": ["begin"], "end": ["left", "right"]}
+
     await log.given(completed("begin"), dispatched("left"))
     await log.when(STEPS)
-    assert await waiting(log) == {"begin": 0, "left": 0, "right": 0, "end": 1}
+    assert await waits_for(log) == {"end": ["left"]}
 
     await log.given(e.StepResolvedManually(step="left", attempt=1), dispatched("end"))
     await log.when(STEPS)
+    assert await waits_for(log) == {}
 
-    assert await waiting(log) == {"begin": 0, "left": 0, "right": 0, "end": 0}
-    assert await waiting(log, OTHER_TASK) == {"begin": 0, "left": 1, "right": 1, "end": 2}
+
+async def test_what_a_blocked_step_ends_up_waiting_for_is_found_however_far_above_it_is(log: Projected) -> None:
+    await log.given_template()
+    await log.given(accepted(), dispatched("begin"))
+    await log.given(e.StepFailed(step="begin", attempt=1, error=FAILURE))
+    await log.when(STEPS)
+
+    found = await blockers(log.views, TASK, DIAMOND.hash, "end")
+
+    assert [tuple(row.values()) for row in found] == [("begin", "error")]
 
 
 async def test_a_step_goes_from_dispatch_over_heartbeat_to_its_result(log: Projected) -> None:
@@ -189,9 +203,9 @@ async def test_an_event_changes_no_more_rows_in_a_task_of_six_thousand_steps_tha
 
     states = await log.rows("SELECT state, COUNT(*) AS steps FROM view_steps GROUP BY state ORDER BY state")
     assert [tuple(row.values()) for row in states] == [("complete", 300), ("dispatched", 1), ("pending", 5699)]
-    blocked = await log.row("SELECT COUNT(*) AS steps FROM view_steps WHERE waiting_on = 1")
-    assert blocked["steps"] == 5699
+    assert await open_dependencies(log.views, TASK, 5999, 5999) == {"s5999": ["s5998"]}
+    assert [row["step"] for row in await blockers(log.views, TASK, chain.hash, "s5999")] == ["s300"]
     level = await log.row("SELECT MAX(level) AS level FROM view_plan_steps")
     assert level["level"] == 5999
     last = [Entry(stored) for stored in await log.store.read(await log.store.head() - 1, 1)]
-    assert sum(len(statement.rows) for statement in STEPS.statements(last)) == 3
+    assert sum(len(statement.rows) for statement in STEPS.statements(last)) == 2

@@ -33,7 +33,7 @@ class Resource:
     def __init__(self, api: Api, endpoints: Mapping[str, Endpoint]) -> None:
         self._api = api
         found = dict(endpoints)
-        if "GET" in found and found["GET"].answers:  # a stream has no head without a body
+        if "GET" in found and found["GET"].gives_json:  # a stream has no head without a body
             found["HEAD"] = found["GET"]
         self._endpoints = found
         self._allow = {"Allow": ", ".join(sorted(found))}

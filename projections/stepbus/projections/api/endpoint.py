@@ -79,9 +79,9 @@ class Answer:
 class Endpoint:
     """One method of one path.
 
-    Shape: `answers` says which model goes out as JSON with which status; `texts` describes other media types of a 200;
-    `refusals` are the statuses of its problem documents beyond those that every endpoint has; `reads` names the views
-    that it shows, and has it take `min_position`.
+    Shape: `answers` says which model goes out as JSON with which status, None for no content; `texts` describes other
+    media types of a 200; `refusals` are the statuses of its problem documents beyond those that every endpoint has;
+    `reads` names the views that it shows, and has it take `min_position`.
     """
 
     method: str
@@ -89,7 +89,7 @@ class Endpoint:
     operation: str
     summary: str
     handle: Callable[[Call], Awaitable[Answer | Response]]
-    answers: Mapping[HTTPStatus, type[BaseModel]]
+    answers: Mapping[HTTPStatus, type[BaseModel] | None]
     query: type[BaseModel] = NoQuestion
     body: Body | None = None
     reads: tuple[str, ...] = ()
@@ -104,6 +104,11 @@ class Endpoint:
         return self.path.split("/")[2]
 
     @property
+    def gives_json(self) -> bool:
+        """Say whether it can answer with JSON."""
+        return any(self.answers.values())
+
+    @property
     def media_types(self) -> tuple[str, ...]:
         """Give what it can answer with."""
-        return (*((JSON,) if self.answers else ()), *self.texts)
+        return (*((JSON,) if self.gives_json else ()), *self.texts)

@@ -84,14 +84,15 @@ class Hub:
             self._forget(stream, listener)
 
     async def _begin(self) -> None:
-        if self._is_reading:
+        if self.is_reading:
             return
         position = await self._store.head()
-        if not self._is_reading:
+        if not self.is_reading:
             self._task = asyncio.create_task(self._follow(position), name="live events")
 
     @property
-    def _is_reading(self) -> bool:
+    def is_reading(self) -> bool:
+        """Say whether the log is followed now."""
         return self._task is not None and not self._task.done()
 
     def close(self) -> None:

@@ -66,8 +66,7 @@ def _models(endpoints: Sequence[Endpoint]) -> Iterator[ModelKey]:
     yield ProblemDocument, "serialization"
     yield HistoryEvent, "serialization"
     for endpoint in endpoints:
-        for model in endpoint.answers.values():
-            yield model, "serialization"
+        yield from ((model, "serialization") for model in endpoint.answers.values() if model is not None)
         if endpoint.body is not None:
             yield endpoint.body.model or TaskDocument, "validation"
 
@@ -137,10 +136,8 @@ def _request_body(body: Body, refs: Mapping[ModelKey, Json]) -> Json:
 def _responses(endpoint: Endpoint, refs: Mapping[ModelKey, Json]) -> Json:
     found: Json = {}
     for status, model in endpoint.answers.items():
-        found[str(status.value)] = {
-            "description": status.phrase,
-            "content": {JSON: {"schema": refs[model, "serialization"]}},
-        }
+        content = {} if model is None else {"content": {JSON: {"schema": refs[model, "serialization"]}}}
+        found[str(status.value)] = {"description": status.phrase, **content}
     if endpoint.texts:
         answer = found.setdefault("200", {"description": HTTPStatus.OK.phrase, "content": {}})
         for media_type, description in endpoint.texts.items():

@@ -123,7 +123,7 @@ TASKS = (
         "followTask",
         "Follow a task: its events as they happen",
         events.follow_task,
-        {},
+        {HTTPStatus.NO_CONTENT: None},
         t.Following,
         refusals=(NOT_FOUND,),
         texts={events.MEDIA_TYPE: "the events of the task; each data is a HistoryEvent, each id <position>.<index>"},

@@ -70,7 +70,7 @@ async def page(
     """
     clauses, values = list(conditions.clauses), dict(conditions.values)
     if cursor is not None:
-        places = _read(cursor, order)
+        places = read_cursor(cursor, order)
         values |= {f"after_{number}": value for number, value in enumerate(places)}
         parameters = ", ".join(f":after_{number}" for number in range(len(places)))
         clauses.append(f"({', '.join(order.columns)}) {'<' if order.descending else '>'} ({parameters})")
@@ -80,16 +80,21 @@ async def page(
     rows = await views.query(Statement(sql, (values,) if values else ()))
     if len(rows) <= limit:
         return Page(rows, None)
-    return Page(rows[:limit], _write(order, rows[limit - 1]))
+    return Page(rows[:limit], write_cursor(order, rows[limit - 1]))
 
 
-def _write(order: Order, row: Mapping[str, Any]) -> str:
+def write_cursor(order: Order, row: Mapping[str, Any]) -> str:
+    """Give the cursor for what follows this row."""
     names = (column.rpartition(".")[2] for column in order.columns)
     return urlsafe_b64encode(codec.encode([order.name, *(row[name] for name in names)])).decode().rstrip("=")
 
 
-def _read(cursor: str, order: Order) -> Sequence[Value]:
-    """Give the values that a cursor holds, one for each column of the order."""
+def read_cursor(cursor: str, order: Order) -> Sequence[Any]:
+    """Give the values that a cursor holds, one for each column of the order.
+
+    Raises:
+        Refused: `query.cursor`, it holds none.
+    """
     trouble = refuse("query.cursor", f"expected a next_cursor of this listing ordered by {order.name}", "/cursor")
     if len(cursor) > _LONGEST_CURSOR:
         raise trouble

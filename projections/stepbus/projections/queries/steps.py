@@ -8,9 +8,7 @@ from stepbus.orchestrator.ports import Value, ViewStore
 from stepbus.projections.queries.ask import Row, ask, ask_one
 from stepbus.projections.queries.paging import Conditions, Order, Page, page
 
-SHOWN_DEPENDENCIES = 20
-
-_STEP = """SELECT s.task_id, s.step, s.ordinal, s.state, s.waiting_on, s.attempt, s.max_attempts, s.dispatched_at_ms,
+_STEP = """SELECT s.task_id, s.step, s.ordinal, s.state, s.attempt, s.max_attempts, s.dispatched_at_ms,
     s.heartbeat_at_ms, s.deadline_at_ms, s.retry_at_ms, s.ended_at_ms, s.worker, s.progress, s.error_code,
     s.error_message, s.error, s.reason, p.level, p.description, p.handler, p.queue, p.timeout_ms, p.skippable,
     p.template_hash
@@ -20,10 +18,10 @@ _STEP = """SELECT s.task_id, s.step, s.ordinal, s.state, s.waiting_on, s.attempt
 _COUNTS = "SELECT state, COUNT(*) AS steps FROM view_steps WHERE task_id = :task_id GROUP BY state"
 _OPEN_DEPENDENCIES = """SELECT s.step, d.step AS dependency
     FROM view_steps s
-    JOIN view_step_tasks t ON t.task_id = s.task_id
+    CROSS JOIN view_step_tasks t
     JOIN view_plan_edges e ON e.template_hash = t.template_hash AND e.step = s.step
     JOIN view_steps d ON d.task_id = s.task_id AND d.step = e.depends_on
-    WHERE s.task_id = :task_id AND s.state = 'pending' AND s.waiting_on > 0
+    WHERE s.task_id = :task_id AND t.task_id = s.task_id AND s.state = 'pending'
         AND s.ordinal BETWEEN :first AND :last
         AND d.state NOT IN ('complete', 'resolved_manually', 'bypassed')
     ORDER BY s.ordinal, d.ordinal"""
@@ -66,11 +64,10 @@ async def find_step(views: ViewStore, task_id: UUID, step: str) -> Row | None:
 
 
 async def open_dependencies(views: ViewStore, task_id: UUID, first: int, last: int) -> dict[str, list[str]]:
-    """Give, for the pending steps from one place in the template to another, the first few that each waits for."""
+    """Give, for the pending steps from one place in the template to another, the steps that each waits for."""
     found: dict[str, list[str]] = defaultdict(list)
     for pair in await ask(views, _OPEN_DEPENDENCIES, task_id=str(task_id), first=first, last=last):
-        if len(found[pair["step"]]) < SHOWN_DEPENDENCIES:
-            found[pair["step"]].append(pair["dependency"])
+        found[pair["step"]].append(pair["dependency"])
     return found
 
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from stepbus.orchestrator.ports import ViewStore
-from stepbus.projections.queries.ask import Row, ask_one
-from stepbus.projections.queries.paging import Conditions, Order, Page, page
+from stepbus.contracts.events import TASK
+from stepbus.orchestrator.ports import StoredRecord, ViewStore
+from stepbus.projections.projection import Fact, facts_of
+from stepbus.projections.queries.ask import Row, ask, ask_one
+from stepbus.projections.queries.paging import Conditions, Order, Page, page, read_cursor, write_cursor
 
 ORDERS: Mapping[str, Order] = {
     order.name: order
@@ -21,13 +23,15 @@ ORDERS: Mapping[str, Order] = {
 }
 """The orders of the task list. A task's position rises with the time of its acceptance."""
 
+_SEQUENCE = Order("sequence", ("sequence",), (int,))
+
 _SUMMARY = """SELECT task_id, position, namespace, name, version, status, total_steps, satisfied_steps, tenant, actor,
     correlation_id, accepted_at_ms, changed_at_ms, ended_at_ms, deadline_at_ms, code, reason, failed_steps
     FROM view_tasks"""
 _ATTEMPTS = """SELECT step, attempt, position, record_index, dispatched_at_ms, started_at_ms, ended_at_ms,
     deadline_at_ms, retry_at_ms, outcome, worker, error_code FROM view_attempts"""
-_HISTORY = """SELECT sequence, position, record_index, version, type, step, attempt, at_ms, actor, causation_id,
-    correlation_id, data FROM view_history"""
+_HISTORY = """SELECT last_sequence, version, position, record FROM view_history
+    WHERE task_id = :task_id AND last_sequence > :after ORDER BY last_sequence LIMIT :most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,20 @@ async def list_attempts(
     )
 
 
-async def list_history(views: ViewStore, task_id: UUID, cursor: str | None, limit: int) -> Page:
-    """Give a page of the events of a task, in order."""
-    conditions = Conditions()
-    conditions.equal(task_id=str(task_id))
-    return await page(views, _HISTORY, conditions, Order("sequence", ("sequence",), (int,)), cursor, limit)
+async def list_history(
+    views: ViewStore, task_id: UUID, cursor: str | None, limit: int
+) -> tuple[Sequence[Fact], str | None]:
+    """Give a page of the events of a task, in order, and the cursor for those that follow."""
+    after = 0 if cursor is None else read_cursor(cursor, _SEQUENCE)[0]
+    rows = await ask(views, _HISTORY, task_id=str(task_id), after=after, most=limit + 1)
+    facts = [fact for row in rows for fact in _facts_of(task_id, row) if fact.sequence > after]
+    if len(facts) <= limit:
+        return facts, None
+    return facts[:limit], write_cursor(_SEQUENCE, facts[limit - 1]._asdict())
+
+
+def _facts_of(task_id: UUID, row: Row) -> Sequence[Fact]:
+    return facts_of(StoredRecord(row["position"], task_id, row["version"], TASK, row["record"].encode()))
 
 
 async def version_before(views: ViewStore, task_id: UUID, position: int) -> int:

@@ -19,8 +19,9 @@ from stepbus.orchestrator.ports import StoredRecord
 from stepbus.projections.api.endpoint import Api, Call
 from stepbus.projections.api.handlers.tasks import unknown_task
 from stepbus.projections.api.live import Listener
-from stepbus.projections.api.models.tasks import Following, HistoryEvent
+from stepbus.projections.api.models.tasks import Following, event_of
 from stepbus.projections.api.refusals import refusal, unavailable
+from stepbus.projections.projection import facts_of
 from stepbus.projections.queries.tasks import version_before
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -56,15 +57,16 @@ class _Telling:
         if stored.version <= self.version:
             return b""
         self.version = stored.version
-        record = e.decode_record(stored.data)
         told = bytearray()
-        for index, event in enumerate(record.events):
-            if isinstance(event, _TERMINAL):
+        for fact in facts_of(stored):
+            if isinstance(fact.event, _TERMINAL):
                 self.has_ended = True
-            elif isinstance(event, e.TaskReopened):
+            elif isinstance(fact.event, e.TaskReopened):
                 self.has_ended = False
-            if (stored.position, index) > self.after:
-                told += _event(stored, record, index, event)
+            if (fact.position, fact.record_index) > self.after:
+                told += (
+                    f"id: {fact.position}.{fact.record_index}\ndata: {event_of(fact).model_dump_json()}\n\n".encode()
+                )
         return bytes(told)
 
 
@@ -121,24 +123,6 @@ def _is_told(past: Sequence[StoredRecord], telling: _Telling) -> bool:
         return False
     trial = _Telling(telling.after, telling.version, stops_at_end=True)
     return not any(list(map(trial.tell, past))) and trial.is_over
-
-
-def _event(stored: StoredRecord, record: e.Record, index: int, event: e.Event) -> bytes:
-    shown = HistoryEvent(
-        sequence=record.first + index,
-        position=stored.position,
-        index=index,
-        version=stored.version,
-        type=event.TYPE,
-        step=getattr(event, "step", None),
-        attempt=getattr(event, "attempt", None),
-        at_ms=record.meta.at_ms,
-        actor=record.meta.actor,
-        causation_id=record.meta.causation_id,
-        correlation_id=record.meta.correlation_id,
-        data=event.model_dump(mode="json"),
-    )
-    return f"id: {stored.position}.{index}\ndata: {shown.model_dump_json()}\n\n".encode()
 
 
 def _place(text: str | None) -> Place:

@@ -57,9 +57,8 @@ async def show_timeline(call: Call) -> Answer:
 async def show_history(call: Call) -> Answer:
     """Give a page of the events of a task."""
     await found_task(call)
-    page = await queries.list_history(call.api.views, call.task_id, call.query.cursor, call.query.limit)
-    events = tuple(map(m.event_of, page.rows))
-    return Answer(m.History(task_id=call.task_id, events=events, next_cursor=page.next_cursor))
+    facts, cursor = await queries.list_history(call.api.views, call.task_id, call.query.cursor, call.query.limit)
+    return Answer(m.History(task_id=call.task_id, events=tuple(map(m.event_of, facts)), next_cursor=cursor))
 
 
 async def found_task(call: Call) -> Row:

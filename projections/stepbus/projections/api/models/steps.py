@@ -150,7 +150,8 @@ class Graph(Shown):
     edges: tuple[Edge, ...]
 
 
-_COPIED = frozenset(Step.model_fields) - {"progress", "last_failure", "resolution", "readiness", "skippable"}
+_DERIVED = {"progress", "last_failure", "resolution", "readiness", "skippable", "waiting_on"}
+_COPIED = frozenset(Step.model_fields) - _DERIVED
 _FACTS = frozenset(StepFacts.__dataclass_fields__) - {"waits_for"}
 
 
@@ -159,6 +160,7 @@ def step_of(row: Mapping[str, Any], waits_for: Sequence[str]) -> dict[str, Any]:
     facts = StepFacts(**{name: row[name] for name in _FACTS}, waits_for=waits_for)
     return {name: row[name] for name in _COPIED} | {
         "skippable": bool(row["skippable"]),
+        "waiting_on": len(waits_for),
         "progress": parsed(row["progress"]),
         "last_failure": _failure_of(row),
         "resolution": row["reason"],

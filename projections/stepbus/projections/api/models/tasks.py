@@ -18,6 +18,7 @@ from stepbus.projections.api.models.shape import (
     parsed,
 )
 from stepbus.projections.context import ExecutionStatus, HealthStatus, RecommendedAction, percentage
+from stepbus.projections.projection import Fact
 
 TaskState = Literal["pending", "in_progress", "complete", "error", "cancelled", "resolved_manually"]
 Outcome = Literal["completed", "failed", "timed_out", "cancelled", "resolved_manually"]
@@ -190,7 +191,19 @@ def attempt_of(row: Mapping[str, Any]) -> Attempt:
     return Attempt(**shown, duration_ms=duration)
 
 
-def event_of(row: Mapping[str, Any]) -> HistoryEvent:
-    """Give an event from a row of the view."""
-    shown = {name: row[name] for name in HistoryEvent.model_fields if name in row}
-    return HistoryEvent(**shown | {"index": row["record_index"], "data": parsed(row["data"])})
+def event_of(fact: Fact) -> HistoryEvent:
+    """Give an event as it is shown."""
+    return HistoryEvent(
+        sequence=fact.sequence,
+        position=fact.position,
+        index=fact.record_index,
+        version=fact.version,
+        type=fact.event.TYPE,
+        step=getattr(fact.event, "step", None),
+        attempt=getattr(fact.event, "attempt", None),
+        at_ms=fact.meta.at_ms,
+        actor=fact.meta.actor,
+        causation_id=fact.meta.causation_id,
+        correlation_id=fact.meta.correlation_id,
+        data=fact.event.model_dump(mode="json"),
+    )

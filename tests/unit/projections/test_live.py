@@ -1,0 +1,69 @@
+"""What happens to tasks, handed to those who listen."""
+
+from uuid import uuid4
+
+import pytest
+
+from stepbus.orchestrator.testing.waiting import wait_until
+from stepbus.projections.api.live import Hub
+from tests.support.projected import OTHER_TASK, TASK, Projected, accepted, completed, dispatched
+
+
+async def test_a_listener_hears_of_every_record_of_its_task_from_its_registration_on(log: Projected) -> None:
+    await log.given(accepted())
+    hub = Hub(log.store)
+
+    async with hub.listening(TASK) as listener:
+        await log.given(dispatched("begin"))
+        await log.given(accepted(), stream=OTHER_TASK)
+        await log.given(completed("begin"))
+        heard = [await listener.next(5), await listener.next(5)]
+
+    assert [record.version for record in heard if record] == [2, 3]
+
+
+async def test_a_listener_with_too_much_waiting_hears_the_first_of_it_and_then_that_no_more_will_come(
+    log: Projected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepbus.projections.api.live.MOST_WAITING", 3)
+    hub = Hub(log.store)
+
+    async with hub.listening(TASK) as slow, hub.listening(OTHER_TASK) as other:
+        for _ in range(5):
+            await log.given(accepted())
+        await log.given(accepted(), stream=OTHER_TASK)
+        assert await other.next(5) is not None  # all that came before it has been handed out
+        heard = [await slow.next(5) for _ in range(3)]
+
+    assert [record.version if record else None for record in heard] == [1, 2, None]
+    assert slow.is_done
+
+
+async def test_everybody_is_told_when_the_hub_closes(log: Projected) -> None:
+    hub = Hub(log.store)
+
+    async with hub.listening(TASK) as one, hub.listening(uuid4()) as other:
+        hub.close()
+        assert await one.next(5) is None
+        assert await other.next(5) is None
+
+    assert hub.is_full
+
+
+async def test_the_log_is_read_only_while_somebody_listens(log: Projected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepbus.projections.api.live._PATIENCE_S", 0.01)
+    hub = Hub(log.store)
+
+    async with hub.listening(TASK):
+        assert hub.is_reading
+    await wait_until(lambda: not hub.is_reading)
+
+    async with hub.listening(TASK) as listener:
+        await log.given(accepted())
+        assert await listener.next(5) is not None
+
+
+async def test_a_listener_that_hears_nothing_may_do_something_else(log: Projected) -> None:
+    async with Hub(log.store).listening(TASK) as listener:
+        with pytest.raises(TimeoutError):
+            await listener.next(0.01)
