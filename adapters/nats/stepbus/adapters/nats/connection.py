@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
@@ -16,7 +17,7 @@ from stepbus.orchestrator.ports import BusUnavailable
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-_PING_INTERVAL_S, _UNANSWERED_PINGS = 5, 2
+_WATCH_S, _ECHO_S = 5.0, 5.0
 _HANDSHAKE_S = 2
 _GOODBYE_S = 1.0
 
@@ -40,6 +41,7 @@ class Connection:
         self._settings = settings
         self._linked: list[Linked] = []
         self._redialling: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._is_closed = False
         self.wire: Wire | None = None
         self.on_return: Callable[[], Awaitable[None]] | None = None
@@ -55,13 +57,14 @@ class Connection:
             try:
                 self._take(await self._dial())
             except (OSError, errors.Error) as error:
-                if monotonic() > deadline or "authorization" in str(error).lower():
+                if monotonic() > deadline or _is_for_good(error):
                     raise BusUnavailable(
                         f"expected a NATS server at {self._settings.hosts}, but {_text(error)}"
                     ) from None
                 await asyncio.sleep(_FIRST_PAUSE_S)
             else:
-                return
+                break
+        self._watching = asyncio.create_task(self._watch())
 
     def link(self, linked: Linked) -> None:
         """Attach something now, and again to each new connection."""
@@ -91,15 +94,16 @@ class Connection:
     async def close(self) -> None:
         """Let go; what was written leaves first."""
         self._is_closed = True
-        if self._redialling is not None:
-            self._redialling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._redialling
+        for task in (self._watching, self._redialling):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         wire, self.wire = self.wire, None
         if wire is not None:
-            with suppress(OSError, errors.Error):
+            with suppress(TimeoutError):
                 await wire.settle(_GOODBYE_S)
-            await wire.close()
+            await wire.end(_GOODBYE_S)
             self._detach()
 
     async def _dial(self) -> Wire:
@@ -117,15 +121,26 @@ class Connection:
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
                 connect_timeout=_HANDSHAKE_S,
-                ping_interval=_PING_INTERVAL_S,
-                max_outstanding_pings=_UNANSWERED_PINGS,
                 error_cb=_tell,
                 closed_cb=closed,
             )
         except BaseException:
-            await wire.close()
+            await wire.end(_GOODBYE_S)
             raise
         return wire
+
+    async def _watch(self) -> None:
+        """Cut a connection that has fallen silent: a dead machine or a cut cable closes none."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            wire = self.wire
+            if wire is not None:
+                try:
+                    await wire.settle(_ECHO_S)
+                except TimeoutError:
+                    _log.warning("NATS at %s has not answered for %s s", self._settings.hosts, _ECHO_S)
+                    self._lose(wire)
+                    await wire.end(_GOODBYE_S)
 
     def _take(self, wire: Wire) -> None:
         self.wire = wire
@@ -157,6 +172,10 @@ class Connection:
         _log.warning("connected to NATS at %s again", self._settings.hosts)
         if self.on_return is not None:
             await self.on_return()
+
+
+def _is_for_good(error: Exception) -> bool:
+    return isinstance(error, ssl.SSLError) or "authorization" in str(error).lower()
 
 
 async def _tell(error: Exception) -> None:

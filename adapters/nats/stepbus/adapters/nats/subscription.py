@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from logging import DEBUG, WARNING
 from time import monotonic
 
 import orjson
@@ -77,6 +78,7 @@ class PullSubscription:
         self._out: OrderedDict[bytes, Receipt] = OrderedDict()
         self._heard_at = 0.0
         self._is_broken = False
+        self._is_failing = False
         self._mending = asyncio.Lock()
         self._waiting: set[asyncio.Future[None]] = set()
         self._is_closed = False
@@ -212,8 +214,8 @@ class PullSubscription:
             request = orjson.dumps(
                 {
                     "batch": room,
-                    "expires": _REQUEST_ENDS_S * _SECOND,
-                    "idle_heartbeat": _HEARTBEAT_S * _SECOND,
+                    "expires": int(_REQUEST_ENDS_S * _SECOND),
+                    "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
                     "max_bytes": _BUFFER_BYTES,
                 }
             )
@@ -233,11 +235,13 @@ class PullSubscription:
             try:
                 await create_consumer(self._api, self._place, self._ack_wait_s)
             except (BusUnavailable, Refused) as error:
-                _log.warning("no messages from %s: %s", self._place.subject, error)
-                self._is_broken = True
+                _log.log(
+                    DEBUG if self._is_failing else WARNING, "nothing comes from %s: %s", self._place.subject, error
+                )
+                self._is_broken = self._is_failing = True
                 await self._changed(_MENDING_PAUSE_S)
                 return
-            self._is_broken = False
+            self._is_broken = self._is_failing = False
             self._renew()
 
     def _renew(self) -> None:
