@@ -1,17 +1,21 @@
 """The TypeScript reference worker against a coordinator that, like it, knows the contract and plain NATS only."""
 
 import asyncio
+import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stepbus.orchestrator.testing.waiting import wait_until
-from tests.support.raw_nats import RawCoordinator, raw_coordinator
+from stepbus.worker.buses import open_bus
+from tests.support.raw_nats import RawCoordinator, raw_connection, raw_coordinator
 from tests.support.typescript import Process, running
-from tools.servers import Server
+from tools.servers import Nats, Server
+from tools.servers.places import LocalServer
 
 QUEUE = "typescript"
 
@@ -244,6 +248,63 @@ async def test_a_worker_waits_for_streams_that_are_not_there_yet(nats_url: str, 
         await wait_until(lambda: first.logged("trying again"), within_s=60)
         async with raw_coordinator(nats_url, unique_name, QUEUE) as coordinator:
             assert await coordinator.result(await coordinator.send("typescript.echo"))
+
+
+async def test_the_consumer_that_it_makes_is_the_one_that_others_make(nats_url: str, unique_name: str) -> None:
+    prefixes = [f"{unique_name}-{first}" for first in ("typescript", "python")]
+    found = []
+    for prefix in prefixes:
+        bus = await open_bus(nats_url, prefix)
+        await bus.provision([] if prefix == prefixes[0] else [QUEUE])
+        async with served(nats_url, prefix, "first"), raw_connection(nats_url, prefix, QUEUE) as coordinator:
+            await wait_until(coordinator.is_served, within_s=60)
+            await bus.provision([QUEUE])
+            found.append((await coordinator.stream.consumer_info(coordinator.jobs_stream, QUEUE)).config)
+        await bus.close()
+
+    theirs, ours = (vars(config) | {"filter_subject": ""} for config in found)
+    assert theirs == ours
+
+
+class GuardedNats(Nats):
+    """NATS that lets a worker do what its README says it needs, and no more."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        stream = f"{prefix.upper()}_JOBS"
+        api = [f"$JS.API.CONSUMER.{verb}.{stream}.>" for verb in ("CREATE", "INFO", "MSG.NEXT")]
+        users = [
+            {"user": "coordinator", "password": "all"},
+            {
+                "user": "worker",
+                "password": "p:ss",
+                "permissions": {
+                    "publish": [f"{prefix}.results.*", f"$JS.ACK.{stream}.>", *api],
+                    "subscribe": ["_INBOX.>"],
+                },
+            },
+        ]
+        self.config = folder / "nats.conf"
+        self.config.write_text(f"authorization: {json.dumps({'users': users})}")
+
+    def command(self, port: int) -> Sequence[str]:
+        return (*super().command(port), "--config", str(self.config))
+
+
+async def test_it_needs_no_more_permissions_than_its_readme_says(tmp_path: Path, unique_name: str) -> None:
+    server = LocalServer(GuardedNats(tmp_path, unique_name))
+    try:
+        server.start()
+        address = server.url.removeprefix("nats://")
+        async with (
+            raw_coordinator(f"nats://coordinator:all@{address}", unique_name, QUEUE) as coordinator,
+            served(f"nats://worker:p%3Ass@{address}", unique_name, "first"),
+        ):
+            await coordinator.result(await coordinator.send("typescript.echo"))
+            await coordinator.send_body(b"{")
+            await wait_until(lambda: coordinator.quarantined)
+            await wait_until(coordinator.is_empty)
+    finally:
+        server.discard()
 
 
 async def _out_is(coordinator: RawCoordinator, number: int) -> bool:

@@ -117,21 +117,27 @@ class RawCoordinator:
 
 
 @asynccontextmanager
+async def raw_connection(url: str, prefix: str, queue: str) -> AsyncIterator[RawCoordinator]:
+    """A coordinator that only looks."""
+    client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
+    try:
+        yield RawCoordinator(client, prefix, queue)
+    finally:
+        await client.close()
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
 async def raw_coordinator(
     url: str, prefix: str, queue: str, ack_wait_s: float | None = None
 ) -> AsyncIterator[RawCoordinator]:
     """A coordinator that listens."""
-    client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
-    coordinator = RawCoordinator(client, prefix, queue)
-    await coordinator.provision(ack_wait_s)
+    async with raw_connection(url, prefix, queue) as coordinator:
+        await coordinator.provision(ack_wait_s)
 
-    async def hear(message: Msg) -> None:
-        coordinator.heard.append(json.loads(message.data))
-        await message.ack()
+        async def hear(message: Msg) -> None:
+            coordinator.heard.append(json.loads(message.data))
+            await message.ack()
 
-    await coordinator.stream.subscribe(f"{prefix}.results.*", durable="coordinator", cb=hear, manual_ack=True)
-    try:
+        await coordinator.stream.subscribe(f"{prefix}.results.*", durable="coordinator", cb=hear, manual_ack=True)
         yield coordinator
-    finally:
-        await client.close()
-        await asyncio.sleep(0)

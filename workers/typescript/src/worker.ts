@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { AckPolicy, DeliverPolicy, JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Consumer, JetStreamClient, JetStreamManager, JsMsg } from "@nats-io/jetstream";
 import { connect, headers, millis, nanos } from "@nats-io/transport-node";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { PermanentError, Poison, RetryableError, describe, readJob, writeAnswer, writeQuarantined } from "./contract.js";
 import type { Answer, Inputs, Job, Outcome, StepError } from "./contract.js";
 
@@ -66,7 +66,7 @@ export class Worker {
   /** Serve until stop() is called; then let what runs finish within the grace, and give back the rest. */
   async run(): Promise<void> {
     const { url, name, concurrency, graceMs } = this.options;
-    const connecting = connect({ servers: url, name, maxReconnectAttempts: -1, waitOnFirstConnect: true });
+    const connecting = connect({ ...place(url), name, maxReconnectAttempts: -1, waitOnFirstConnect: true });
     const connected = await Promise.race([connecting, aborted(this.stopping.signal)]);
     if (!connected) return; // stopped while it waited for the broker
     this.connection = connected;
@@ -193,6 +193,16 @@ export class Worker {
     head.set("content-type", "application/cloudevents+json");
     await this.client.publish(subject, answer.body, { msgID: answer.id, timeout: CONFIRM_MS, headers: head });
   }
+}
+
+/** Give where `nats://user:password@host:port,host:port` leads: the client wants the parts. A token may stand for the user. */
+export function place(url: string): ConnectionOptions {
+  const found = /^(nats|tls):\/\/(?:([^@/]*)@)?([^@/?]+)\/?$/.exec(url);
+  if (!found) throw new Error(`expected a URL as in nats://user:password@host:4222, found one of another form`);
+  const [, scheme, credentials, hosts] = found;
+  const [user, pass] = (credentials ?? "").split(":").map(decodeURIComponent);
+  const who = pass !== undefined ? { user: user!, pass } : user ? { token: user } : {};
+  return { servers: hosts!.split(","), ...who, ...(scheme === "tls" ? { tls: {} } : {}) };
 }
 
 /** Run a handler once, for as long as the attempt may take. Nothing is to be answered if the job was given back meanwhile. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PermanentError, Poison, RetryableError, readJob, writeAnswer, writeQuarantined } from "../src/contract.js";
 import type { Job, Outcome } from "../src/contract.js";
-import { attempt } from "../src/worker.js";
+import { attempt, place } from "../src/worker.js";
 import type { Context, Handler } from "../src/worker.js";
 
 const DATA = {
@@ -40,6 +40,13 @@ for (const [why, body, code, pointer] of [
     assert.throws(() => readJob(bytes(body), RESULTS), (error) => error instanceof Poison && error.code === code && error.pointer === pointer);
   });
 }
+
+test("a URL says where the servers are and who comes", () => {
+  assert.deepEqual(place("nats://127.0.0.1:4222"), { servers: ["127.0.0.1:4222"] });
+  assert.deepEqual(place("tls://u%40x:p%3A@a:1,b"), { servers: ["a:1", "b"], user: "u@x", pass: "p:", tls: {} });
+  assert.deepEqual(place("nats://secret@a"), { servers: ["a"], token: "secret" });
+  assert.throws(() => place("http://a"), /expected a URL/);
+});
 
 test("an answer echoes task, step, attempt and token, and carries the envelope on", () => {
   const event = said(writeAnswer(job(), "w", { type: "step.completed", result: { ok: true } }).body);

@@ -67,6 +67,7 @@ class Outbox:
         while True:
             await self._has_letters.wait()
             batch = [self._letters.popleft() for _ in range(min(_BATCH, len(self._letters)))]
+            batch = [letter for letter in batch if not letter.sent.done()]  # some were given back meanwhile
             try:
                 again = await self._send(batch)
             except asyncio.CancelledError:
@@ -84,6 +85,8 @@ class Outbox:
 
     async def _send(self, letters: Sequence[_Letter]) -> Sequence[_Letter]:
         """Publish, ack what is answered, tell who waits, and give what is to be sent again."""
+        if not letters:
+            return ()
         try:
             answers = await self._bus.publish([letter.message for letter in letters])
         except BusUnavailable as error:
@@ -97,8 +100,8 @@ class Outbox:
             elif not letter.sent.done():
                 again.append(letter)
         if again:
-            reasons = {str(answer) for answer in answers if isinstance(answer, NotSent)}
-            _LOGGER.warning("%d messages were not confirmed and are sent again: %s", len(again), min(reasons))
+            reasons = "; ".join(sorted({answer.reason for answer in answers if isinstance(answer, NotSent)}))
+            _LOGGER.warning("%d messages were not confirmed and are sent again: %s", len(again), reasons)
         await _ack([letter.job for letter, _ in done if letter.job is not None])
         for letter, answer in done:
             if not letter.sent.done():
