@@ -66,4 +66,4 @@ _DESCRIPTION = Endpoint(
 
 async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
     trouble = missing("request.path", f"expected a path that {OPENAPI_PATH} lists, found {scope['path']!r}")
-    await problem_response(trouble, scope["path"])(scope, receive, send)
+    await problem_response(trouble, scope)(scope, receive, send)

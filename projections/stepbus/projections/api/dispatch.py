@@ -43,18 +43,18 @@ class Resource:
         try:
             return await self._answer(request)
         except ApiRefusal as error:
-            return problem_response(error, request.url.path)
+            return problem_response(error, request.scope)
         except Refused as error:
-            return problem_response(refused(error, HTTPStatus.BAD_REQUEST), request.url.path)
+            return problem_response(refused(error, HTTPStatus.BAD_REQUEST), request.scope)
         except StoreUnavailable as error:
             _log.warning("%s %s: %s", request.method, request.url.path, error)
             message = "expected the store to answer, but it is unavailable; send the request again"
-            return problem_response(unavailable("store.unavailable", message), request.url.path)
+            return problem_response(unavailable("store.unavailable", message), request.scope)
         except Exception:  # noqa: BLE001 - the border: a client gets an answer, the log the trace
             _log.exception("%s %s failed", request.method, request.url.path)
             message = "expected to answer, but failed; the log of this process says why"
             failure = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "api.failure", message)
-            return problem_response(failure, request.url.path)
+            return problem_response(failure, request.scope)
 
     async def _answer(self, request: Request) -> Response:
         endpoint = self._endpoints.get(request.method)

@@ -72,7 +72,7 @@ class Guard:
         try:
             self._check(scope)
         except ApiRefusal as error:
-            await problem_response(error, scope["path"])(scope, receive, send_with_headers)
+            await problem_response(error, scope)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 

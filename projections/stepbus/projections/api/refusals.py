@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from starlette.responses import Response
+from starlette.types import Scope
 
 from stepbus.contracts.problems import Problem, Refused
 from stepbus.orchestrator.ports import Denied
@@ -62,8 +63,8 @@ def refused(error: Refused, status: HTTPStatus) -> ApiRefusal:
     return ApiRefusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else status, error.problems)
 
 
-def problem_response(error: ApiRefusal, instance: str) -> Response:
-    """Give the answer that tells a client why."""
+def problem_response(error: ApiRefusal, scope: Scope) -> Response:
+    """Give the answer that tells the client of a request why."""
     first = error.problems[0]
     more = len(error.problems) - 1
     document = ProblemDocument(
@@ -71,7 +72,7 @@ def problem_response(error: ApiRefusal, instance: str) -> Response:
         title=error.status.phrase,
         status=error.status.value,
         detail=first.message + (f" (and {more} more)" if more else ""),
-        instance=instance,
+        instance=scope.get("raw_path", b"").decode("ascii", "replace"),
         code=first.code,
         errors=tuple(error.problems),
     )
