@@ -1,6 +1,6 @@
 """A picture of a graph shows every dependency, and none that isn't there."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from textwrap import dedent
 
 import pytest
@@ -153,13 +153,30 @@ def test_a_fork_is_not_mistaken_for_a_meeting() -> None:
     )
     assert text(apart) == drawing(
         """
-             ┌───────▶ ● x
+             ┌────▶ ● x
         ● a ─┤
-             └─────┐
-        ● b ─┐     │
-             └─────┴─▶ ● y
+             └──┐
+        ● b ─┐  │
+             └──┴─▶ ● y
         """
     )
+
+
+def test_the_order_with_the_fewest_crossings_is_taken() -> None:
+    """Drawn as given, the line from b to e would cross those of c."""
+    graph = Graph.of([("a", ()), ("b", ("a",)), ("c", ("a",)), ("d", ("c",)), ("f", ("c",)), ("e", ("b", "d"))])
+    tangled = Graph.of([("a", ()), ("x", ("a",)), ("b", ("a",)), ("y", ("a",)), ("d", ("x", "y")), ("e", ("d", "b"))])
+
+    for one in (graph, tangled):
+        assert not any("│" in line and "─│─" in line for line in text(one).splitlines())
+
+
+def test_the_same_graph_is_always_drawn_the_same() -> None:
+    steps = [
+        (f"s{number}", [f"s{other}" for other in range(number) if (number * other) % 3 == 1]) for number in range(12)
+    ]
+
+    assert left_to_right(Graph.of(steps)) == left_to_right(Graph.of(steps))
 
 
 def test_a_line_over_several_levels_is_straight() -> None:
@@ -186,6 +203,21 @@ def test_a_graph_too_wide_for_any_picture_is_a_list() -> None:
           ● d ← b, c
         """
     )
+
+
+def all_before(number: int) -> Iterable[int]:
+    return range(number)
+
+
+def last_and_fifth_last(number: int) -> Iterable[int]:
+    return {max(0, number - 1), max(0, number - 5)} if number else ()
+
+
+@pytest.mark.parametrize("needed", [all_before, last_and_fifth_last])
+def test_a_graph_too_dense_for_the_eye_is_a_list(needed: Callable[[int], Iterable[int]]) -> None:
+    graph = Graph.of((f"s{number}", [f"s{other}" for other in needed(number)]) for number in range(40))
+
+    assert text(graph).startswith("level 1\n  ● s0\nlevel 2\n  ● s1 ← s0\n")
 
 
 def test_a_large_graph_is_a_bar_for_each_level() -> None:

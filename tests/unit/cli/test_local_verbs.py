@@ -130,6 +130,14 @@ def test_a_template_file_is_drawn(diamond: str) -> None:
     assert orjson.loads(document.stdout)["levels"] == [["validate"], ["stock", "pay"], ["ship"]]
 
 
+def test_what_can_only_be_a_file_is_not_taken_for_a_name(tmp_path: Path) -> None:
+    for missing in ("order.yaml", str(tmp_path / "order")):
+        result = stepbus("template", "graph", missing)
+
+        assert result.exit_code == 2
+        assert "can't read" in result.stderr
+
+
 def test_a_simulation_writes_the_events_in_log_order(diamond: str, tmp_path: Path) -> None:
     script = '{"steps": {"validate": {"fail": 1}, "pay": {"timeout": 1}}}'
     out = tmp_path / "events"

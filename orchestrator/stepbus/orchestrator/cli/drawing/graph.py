@@ -6,7 +6,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Steps by name, each with the names that it depends on, in the order in which they were given.
 
@@ -45,6 +45,15 @@ class Graph:
     def edges(self) -> int:
         """How many dependencies there are in all."""
         return sum(len(needed) for needed in self.depends_on.values())
+
+    @property
+    def points(self) -> int:
+        """How often a line passes a level on its way; the lines from one step to several pass together."""
+        furthest: dict[str, int] = {}
+        for name, needed in self.depends_on.items():
+            for source in needed:
+                furthest[source] = max(furthest.get(source, 0), self.level_of[name])
+        return sum(level - self.level_of[source] - 1 for source, level in furthest.items())
 
     @property
     def roots(self) -> tuple[str, ...]:

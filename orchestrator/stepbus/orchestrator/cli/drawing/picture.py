@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from stepbus.orchestrator.cli.drawing.graph import Graph
@@ -88,6 +89,7 @@ class _Canvas:
         return _SHAPES[strokes]
 
 
+@lru_cache(maxsize=8)
 def drawn(graph: Graph, width: int) -> Picture | None:
     """Give the picture of a graph that fits into the width: left to right if it can be, else top down, else None."""
     return next((picture for draw in (left_to_right, top_down) if width_of(picture := draw(graph)) <= width), None)
@@ -103,13 +105,13 @@ def left_to_right(graph: Graph) -> Picture:
     canvas = _Canvas()
     x = 0
     for layer, nets, latter in _routed(graph):
-        end = x + max((_MARK + len(item.name) for item in layer if item.is_step), default=0) + 1
+        end = x + max((_MARK + len(item.name) + 1 for item in layer if item.is_step), default=0)
         for item in layer:
             if item.is_step:
                 canvas.label((x, item.row), item.name)
             if item.after:
                 canvas.stroke((x + (_MARK + len(item.name) + 1) * item.is_step, item.row), (end, item.row), item)
-        x = 2 + _channel(canvas, nets, latter, end, _Direction(lambda along, row: (along, row), spacing=2, arrow="▶"))
+        x = _channel(canvas, nets, latter, end, _Direction(lambda along, row: (along, row), spacing=2, arrow="▶"))
     return canvas.lines()
 
 
@@ -125,7 +127,7 @@ def top_down(graph: Graph) -> Picture:
             if item.is_step:
                 x, _ = direction.turn(y, item.row)
                 canvas.label((x - (_MARK + len(item.name)) // 2, y), item.name)
-        y = 1 + _channel(canvas, nets, latter, y, direction)
+        y = _channel(canvas, nets, latter, y, direction)
     return canvas.lines()
 
 
@@ -139,7 +141,7 @@ def _routed(graph: Graph) -> Iterator[tuple[Layer, list[Net], Layer]]:
 
 @dataclass(frozen=True)
 class _Direction:
-    """How the channel's two axes, along and row, lie on the canvas, and how far apart its tracks are."""
+    """How the channel's two axes, along and row, lie on the canvas, and how far apart tracks, arrow and label are."""
 
     turn: Callable[[int, int], Point]
     spacing: int
@@ -147,11 +149,12 @@ class _Direction:
 
 
 def _channel(canvas: _Canvas, nets: list[Net], latter: Layer, start: int, direction: _Direction) -> int:
-    """Draw the nets between two layers, and give where on the way along the heads of the arrows are."""
+    """Draw the nets between two layers, and give where on the way along the second layer begins."""
     turn = direction.turn
     tracks = 1 + max((net.track for net in nets), default=STRAIGHT)
     head = start + 1 + direction.spacing * tracks
     steps_at = {item.row for item in latter if item.is_step}
+    following = head + direction.spacing if steps_at else head
     for net in nets:
         along = head if net.track == STRAIGHT else start + 1 + direction.spacing * net.track
         for row in net.sources:
@@ -163,5 +166,5 @@ def _channel(canvas: _Canvas, nets: list[Net], latter: Layer, start: int, direct
                 canvas.stroke(turn(along, row), turn(head, row), net)
                 canvas.glyph(turn(head, row), direction.arrow)
             else:
-                canvas.stroke(turn(along, row), turn(head + direction.spacing, row), net)
-    return head
+                canvas.stroke(turn(along, row), turn(following, row), net)
+    return following

@@ -11,8 +11,10 @@ from stepbus.orchestrator.cli.drawing.graph import Graph
 from stepbus.orchestrator.cli.drawing.looks import STEP, look_of
 from stepbus.orchestrator.cli.drawing.picture import Picture, drawn
 
-LARGEST_PICTURE = 40
-"""Steps; more are not legible as a picture."""
+MOST_STEPS = 40
+MOST_EDGES = 80
+MOST_POINTS = 120
+"""What is legible as a picture. A point is where a line passes a level on its way to one further on."""
 _BAR = 32
 _DONE_FIRST = tuple(reversed([state for state in STEP if state != "pending"]))
 _DONE = ("complete", "resolved_manually", "bypassed")
@@ -35,8 +37,8 @@ def sketch(graph: Graph, states: States | None, width: int, height: int | None =
 
     Without `states` the steps are those of a template. A list may be wider than the width where names are long.
     """
-    if len(graph.depends_on) <= LARGEST_PICTURE:
-        picture = drawn(graph, width)
+    if len(graph.depends_on) <= MOST_STEPS:
+        picture = drawn(graph, width) if graph.edges <= MOST_EDGES and graph.points <= MOST_POINTS else None
         lines = list(_coloured(picture, states)) if picture is not None else list(_listed(graph, states))
         if height is None or len(lines) <= height:
             return lines

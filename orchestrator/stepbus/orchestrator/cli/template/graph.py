@@ -31,12 +31,12 @@ def graph(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the steps of a template and what depends on what. What is a file here is read; else it is a name.
+    """Draw the steps of a template and what depends on what. A file that is here is read; else it is a name.
 
     With --json, the same as --format json: {"steps", "levels", "depends_on"}.
     """
     file = Path(what)
-    if file == STDIN or file.is_file():
+    if file == STDIN or file.is_file() or "." in what or "/" in what:  # no name has these
         source = read_template(file)
         document = check(source.text, source.format, environment).canonical()
     else:
