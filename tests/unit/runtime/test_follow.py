@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from stepbus.contracts import events as e
-from stepbus.orchestrator.ports import Append, EventStore
+from stepbus.orchestrator.ports import Append, EventStore, StoredRecord
 from stepbus.orchestrator.runtime import follow
 from stepbus.orchestrator.runtime.follow import Committed, Follower
 from tests.support.world import Broken, memory_store
@@ -41,7 +41,7 @@ class Reads(Broken):
         super().__init__(store)
         self.reads: list[int] = []
 
-    async def read(self, after: int, limit: int, category: str | None = None) -> Sequence[object]:
+    async def read(self, after: int, limit: int, category: str | None = None) -> Sequence[StoredRecord]:
         """Read, and remember from where."""
         self.reads.append(after)
         return await self._store.read(after, limit, category)
