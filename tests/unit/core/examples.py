@@ -1,5 +1,6 @@
 """Small templates, events and commands. An attempt has 30 seconds; retries wait 1, 2, 4 s, without jitter."""
 
+from itertools import pairwise
 from typing import Any
 
 from stepbus.contracts import events as e
@@ -116,3 +117,23 @@ def retry(name: str, at: int = NOW, reason: str = "") -> c.RetryStep:
 
 def resolve(name: str, result: Any = None, at: int = NOW, reason: str = "") -> c.ResolveStep:
     return c.ResolveStep(TASK_ID, name, result, reason, at)
+
+
+def chain(length: int, **fields: Any) -> TaskTemplate:
+    """Steps s0, s1, ... each waiting for the one before."""
+    return template("s0", *(f"s{number} < s{number - 1}" for number in range(1, length)), **fields)
+
+
+def many_roots(count: int, **fields: Any) -> TaskTemplate:
+    """Steps s0, s1, ... that wait for nothing, and `join` that waits for all of them."""
+    names = [f"s{number}" for number in range(count)]
+    return template(*names, f"join < {' '.join(names)}", **fields)
+
+
+def layers(count: int, width: int, **fields: Any) -> TaskTemplate:
+    """Rows of steps named s<row>x<column>, each waiting for every step of the row before."""
+    rows = [[f"s{row}x{column}" for column in range(width)] for row in range(count)]
+    steps = list(rows[0])
+    for before, row in pairwise(rows):
+        steps += [f"{name} < {' '.join(before)}" for name in row]
+    return template(*steps, **fields)

@@ -1,0 +1,243 @@
+"""Any commands in any order: the core must do what the model says, and keep its own books."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from stepbus.contracts import events as e
+from stepbus.contracts.messages import StepError
+from stepbus.contracts.template import TaskTemplate
+from stepbus.orchestrator.core import commands as c
+from stepbus.orchestrator.core import decide as decisions
+from stepbus.orchestrator.core.evolve import absorb, fold
+from stepbus.orchestrator.core.plan import Plan
+from stepbus.orchestrator.core.state import StepStatus, TaskState
+from stepbus.orchestrator.runtime.due import DueIndex
+from stepbus.orchestrator.testing.given import TASK_ID
+from tests.property.core.model import ENDED, IN_HAND, MOVING, SATISFIED, Fact, Model, Refused
+from tests.property.core.strategies import templates
+
+UNKNOWN = "unknown"
+TRIES_WHEN_NOTHING_MOVES = 2
+
+results = st.sampled_from([None, 1, {"ok": True}])
+attempts = st.sampled_from([0, 0, 0, 0, -1, 1])  # how far an answer is from the current attempt
+errors = st.builds(
+    StepError,
+    code=st.just("broken"),
+    retryable=st.sampled_from([True, True, False]),
+    retry_after=st.sampled_from([None, None, 0, 2.5]),
+)
+paces = st.sampled_from((0, 1, 500, 15_000, 30_000))
+offs = st.sampled_from((0, 0, 0, -1, 60_000))  # how late a timer fires, or how early
+picks = st.integers(0, 20)
+seldom = st.sampled_from([False] * 9 + [True])
+
+
+class TaskMachine(RuleBasedStateMachine):
+    """One task, driven by whoever may speak to it. Some time after it came to a stand another one begins."""
+
+    @initialize(template=templates(deadlines=True), left_out=st.lists(picks, max_size=2))
+    def choose(self, template: TaskTemplate, left_out: list[int]) -> None:
+        self.now_ms = 1_000_000
+        self.plan = Plan.of(template)
+        self.names = [step.name for step in template.steps]
+        skippable = [step.name for step in template.steps if step.skippable]
+        self.left_out = tuple(skippable[pick % len(skippable)] for pick in left_out if skippable)
+        self.begin()
+
+    def begin(self) -> None:
+        self.model = Model(self.plan.template)
+        self.state = TaskState.blank(TASK_ID, self.plan)
+        self.history: list[e.Event] = []
+        self.said: list[c.Command] = []
+        self.timers = DueIndex()
+        self.in_vain = -1  # the request itself comes when nothing moves
+        self.apply(c.RequestTask(TASK_ID, self.plan, {"x": 1}, "request-1", self.now_ms, bypass_steps=self.left_out))
+
+    def apply(self, command: c.Command) -> None:
+        """Decide and absorb, and hold what follows against the model."""
+        self.in_vain += not self.model.is_running()
+        if self.in_vain > TRIES_WHEN_NOTHING_MOVES:
+            self.begin()
+        self.said.append(command)
+        before = self.state.digest()
+        decision = decisions.decide(self.state, command)
+        assert self.state.digest() == before, "the decision changed the state that it was given"
+        try:
+            expected = self.model.expected(command)
+        except Refused:
+            assert decision.rejection is not None, f"{command} must be refused"
+            assert not decision.events
+            return
+        found = [Fact.of(event) for event in decision.events]
+        assert decision.rejection is None, f"{command} must be heard, found {decision.rejection}"
+        agree = len(found) == len(expected) and all(map(Fact.agrees, expected, found))
+        assert agree, f"{command}:\nexpected {expected}\nfound    {found}"
+        self.model = self.model.followed_by(*found)
+        self.history.extend(decision.events)
+        after = fold(self.state, decision.events)
+        assert self.state.digest() == before, "the fold changed the state that it was given"
+        self.state = after
+        self.state.version += bool(decision.events)
+        for event in decision.events:
+            self.timers.absorb(TASK_ID, event)
+
+    def step_of(self, pick: int, *wanted: str) -> str:
+        """A step: mostly one in the wanted state, if there is one; now and then any, or one that is not there."""
+        if pick == 20:
+            return UNKNOWN
+        names = (pick % 5 != 4 and self.model.within(*wanted)) or self.names
+        return names[pick % len(names)]
+
+    def attempt_of(self, name: str, off: int) -> int:
+        return max(1, self.model.attempts(name) + off)
+
+    def after(self, pace_ms: int) -> int:
+        """The time when so much more has passed."""
+        self.now_ms += pace_ms
+        return self.now_ms
+
+    def when_due(self, due_ms: int | None, off_ms: int) -> int:
+        """The time when something is due, or a little off it, if that has not passed; else the time it is."""
+        if due_ms is not None:
+            self.now_ms = max(self.now_ms, due_ms + off_ms)
+        return self.now_ms
+
+    def due_of(self, name: str) -> int | None:
+        return self.model.due_ms(name) if name != UNKNOWN else None
+
+    @rule(pick=picks, off=attempts, result=results, pace_ms=paces)
+    def complete(self, pick: int, off: int, result: Any, pace_ms: int) -> None:
+        name = self.step_of(pick, *IN_HAND)
+        self.apply(c.CompleteStep(TASK_ID, name, self.attempt_of(name, off), result, self.after(pace_ms)))
+
+    @rule(pick=picks, off=attempts, error=errors, pace_ms=paces)
+    def fail(self, pick: int, off: int, error: StepError, pace_ms: int) -> None:
+        name = self.step_of(pick, *IN_HAND)
+        self.apply(c.FailStep(TASK_ID, name, self.attempt_of(name, off), error, self.after(pace_ms)))
+
+    @rule(pick=picks, off=attempts, progress=results, pace_ms=paces)
+    def beat(self, pick: int, off: int, progress: Any, pace_ms: int) -> None:
+        name = self.step_of(pick, *IN_HAND)
+        self.apply(c.RecordHeartbeat(TASK_ID, name, self.attempt_of(name, off), progress, self.after(pace_ms)))
+
+    @rule(pick=picks, off=attempts, off_ms=offs)
+    def time_out_step(self, pick: int, off: int, off_ms: int) -> None:
+        name = self.step_of(pick, *IN_HAND)
+        at_ms = self.when_due(self.due_of(name), off_ms)
+        self.apply(c.TimeOutStep(TASK_ID, name, self.attempt_of(name, off), at_ms))
+
+    @rule(pick=picks, off=attempts, off_ms=offs)
+    def dispatch_retry(self, pick: int, off: int, off_ms: int) -> None:
+        name = self.step_of(pick, "waiting_for_retry")
+        at_ms = self.when_due(self.due_of(name), off_ms)
+        self.apply(c.DispatchRetry(TASK_ID, name, self.attempt_of(name, off), at_ms))
+
+    @rule(off_ms=offs, is_meant=seldom)
+    def time_out_task(self, *, off_ms: int, is_meant: bool) -> None:
+        self.apply(c.TimeOutTask(TASK_ID, self.when_due(self.model.deadline_ms() if is_meant else None, off_ms)))
+
+    @rule(pick=picks)
+    def retry_step(self, pick: int) -> None:
+        stuck = self.model.within("error", "cancelled")
+        name = self.step_of(pick, *(("error", "cancelled") if stuck else ("waiting_for_retry",)))
+        self.apply(c.RetryStep(TASK_ID, name, "again", self.now_ms))
+
+    @rule(pick=picks, result=results)
+    def resolve_step(self, pick: int, result: Any) -> None:
+        stuck = self.model.within("error", "cancelled")
+        name = self.step_of(pick, *(("error", "cancelled") if stuck else MOVING))
+        self.apply(c.ResolveStep(TASK_ID, name, result, "by hand", self.now_ms))
+
+    @rule(is_meant=seldom)
+    def cancel_task(self, *, is_meant: bool) -> None:
+        if is_meant or self.model.task() != "in_progress":
+            self.apply(c.CancelTask(TASK_ID, "stop", self.now_ms))
+
+    @rule(is_meant=seldom)
+    def resolve_task(self, *, is_meant: bool) -> None:
+        if is_meant or self.model.task() in ENDED:
+            self.apply(c.ResolveTask(TASK_ID, "done", self.now_ms))
+
+    @rule(pick=st.integers(0, 10**6))
+    def repeat_what_was_said(self, pick: int) -> None:
+        self.apply(self.said[pick % len(self.said)])
+
+    @precondition(lambda self: self.timers.next_ms() is not None)
+    @rule(late_ms=st.sampled_from((0, 0, 60_000)))
+    def fire_what_is_due(self, late_ms: int) -> None:
+        self.when_due(self.timers.next_ms(), late_ms)
+        for command in self.timers.due(self.now_ms, 100):
+            self.apply(command)
+
+    @invariant()
+    def the_steps_are_where_the_model_has_them(self) -> None:
+        statuses = {name: StepStatus(self.state.step_status[number]).name.lower() for name, number in self.numbers()}
+        assert statuses == self.by_name(self.model.step)
+        assert {name: self.state.attempts[number] for name, number in self.numbers()} == self.by_name(
+            self.model.attempts
+        )
+        assert {name: self.state.max_attempts(number) for name, number in self.numbers()} == self.by_name(
+            self.model.allowed
+        )
+        results = {name: self.state.results.get(number) for name, number in self.numbers()}
+        assert results == self.by_name(self.model.result)
+
+    @invariant()
+    def the_task_is_where_the_model_has_it(self) -> None:
+        assert self.state.status.value == self.model.task()
+        assert self.state.deadline_at_ms == self.model.deadline_ms()
+        assert self.state.events == len(self.history)
+
+    @invariant()
+    def the_counts_are_those_of_the_steps(self) -> None:
+        waiting = {name: self.state.waiting[number] for name, number in self.numbers()}
+        assert waiting == self.by_name(self.model.unsatisfied_before)
+        counts = (self.state.moving, self.state.satisfied, self.state.failed)
+        assert counts == tuple(len(self.model.within(*kind)) for kind in (MOVING, SATISFIED, {"error"}))
+
+    @invariant()
+    def the_timers_are_those_of_the_steps_that_move(self) -> None:
+        expected = {
+            name: (self.model.due_ms(name), self.model.attempts(name), self.model.step(name) == "waiting_for_retry")
+            for name in self.model.within(*MOVING)
+        }
+        assert {self.names[number]: due_ms for number, due_ms in self.state.due_ms.items()} == {
+            name: due_ms for name, (due_ms, _, _) in expected.items()
+        }
+        if self.model.is_running() and self.model.deadline_ms() is not None:
+            expected[""] = (self.model.deadline_ms(), 0, False)
+        found = self.timers.tasks.get(TASK_ID, {})
+        assert {step: (timer.due_ms, timer.attempt, timer.retry) for step, timer in found.items()} == expected
+        assert self.timers.next_ms() == min((due_ms or 0 for due_ms, _, _ in expected.values()), default=None)
+
+    @invariant()
+    def a_restart_keeps_the_timers(self) -> None:
+        loaded = DueIndex.load(json.loads(json.dumps(self.timers.dump())))
+        assert (loaded.tasks, loaded.next_ms()) == (self.timers.tasks, self.timers.next_ms())
+
+    @invariant()
+    def a_replay_gives_the_live_state(self) -> None:
+        replayed = TaskState.blank(TASK_ID, self.plan)
+        for event in self.history:
+            absorb(replayed, event)
+        replayed.version = self.state.version
+        assert replayed.digest() == self.state.digest()
+
+    @invariant()
+    def a_running_task_moves_and_one_that_does_not_move_has_said_so(self) -> None:
+        assert self.model.is_running() == bool(self.model.within(*MOVING))
+        if self.model.task() == "error":
+            assert self.model.within("error", "cancelled")
+        if self.model.task() == "complete":
+            assert len(self.model.within(*SATISFIED)) == len(self.names)
+
+    def numbers(self) -> list[tuple[str, int]]:
+        return [(name, number) for number, name in enumerate(self.names)]
+
+    def by_name(self, question: Callable[[str], Any]) -> dict[str, Any]:
+        return {name: question(name) for name in self.names}
