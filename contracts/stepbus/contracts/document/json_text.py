@@ -16,6 +16,7 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE,
 )
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _FOUND: Final = re.compile(r"[ \t\n\r]*+(.{0,20})")
 _REAL: Final = re.compile("[.eE]")
 _CLOSING: Final = {"{": "}", "[": "]"}
@@ -24,6 +25,8 @@ _NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity", "-NaN"})
 
 # What may come next.
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _COLON, _COMMA_OR_END, _NOTHING = range(7)
+_VALUES: Final = (_VALUE, _VALUE_OR_END)
+_KEYS: Final = (_KEY, _KEY_OR_END)
 _EXPECTED: Final = {
     _VALUE: "a value",
     _VALUE_OR_END: "a value or ']'",
@@ -51,38 +54,48 @@ class _Reading:
         self._line = 1
         self._expected = _VALUE
         self._open: list[str] = []
+        self._has_halves = _HALF.search(text) is not None
 
     def read(self) -> None:
-        text, position = self._text, 0
+        text, position, match, take = self._text, 0, _TOKEN.match, self._take
         while True:
-            token = _TOKEN.match(text, position)
+            token = match(text, position)
             if token is None:
                 raise self._malformed(position)
             kind = token.lastgroup or ""
-            start = token.start(kind)
+            start, end = token.span(kind)
             if start != position:
                 self._line += text.count("\n", position, start)
-            position = token.end()
+            position = end
             if kind == "end" and self._expected == _NOTHING:
                 return
-            if not self._take(kind, token):
+            if not take(kind, text[start:end]):
                 raise self._malformed(start)
 
-    def _take(self, kind: str, token: re.Match[str]) -> bool:
+    def _take(self, kind: str, literal: str) -> bool:
         """Take a token, unless it can't stand here."""
-        builder, line, expected, literal = self._builder, self._line, self._expected, token[kind]
+        expected = self._expected
         if kind == "mark":
             return self._mark(literal)
-        if kind == "text" and expected in (_KEY, _KEY_OR_END):
-            builder.key(_text(literal), line)
+        if kind == "text" and expected in _KEYS:
+            key = _text(literal)
+            self._builder.key(key, self._line)
+            self._check(key, literal)
             self._expected = _COLON
             return True
-        if expected not in (_VALUE, _VALUE_OR_END):
+        if expected not in _VALUES or not self._value(kind, literal):
             return False
+        self._expected = _COMMA_OR_END if self._open else _NOTHING
+        return True
+
+    def _value(self, kind: str, literal: str) -> bool:
+        builder, line = self._builder, self._line
         if kind == "text":
-            builder.text(_text(literal), line)
+            text = _text(literal)
+            self._check(text, literal)
+            builder.take(text, line)
         elif kind == "word" and literal in _CONSTANTS:
-            builder.constant(_CONSTANTS[literal], line)
+            builder.take(_CONSTANTS[literal], line)
         elif kind == "word" and literal in _NOT_FINITE:
             builder.not_finite(literal, line)
         elif kind == "number" and _REAL.search(literal):
@@ -91,12 +104,15 @@ class _Reading:
             builder.integer(literal, line)
         else:
             return False
-        self._after_value()
         return True
+
+    def _check(self, text: str, literal: str) -> None:
+        if "\\" in literal or self._has_halves:
+            self._builder.is_text(text, self._line)
 
     def _mark(self, mark: str) -> bool:
         builder, expected = self._builder, self._expected
-        if mark in "{[" and expected in (_VALUE, _VALUE_OR_END):
+        if mark in "{[" and expected in _VALUES:
             builder.begin({} if mark == "{" else [], self._line)
             self._open.append(mark)
             self._expected = _KEY_OR_END if mark == "{" else _VALUE_OR_END
@@ -109,13 +125,10 @@ class _Reading:
         ):
             builder.end()
             self._open.pop()
-            self._after_value()
+            self._expected = _COMMA_OR_END if self._open else _NOTHING
         else:
             return False
         return True
-
-    def _after_value(self) -> None:
-        self._expected = _COMMA_OR_END if self._open else _NOTHING
 
     def _malformed(self, position: int) -> Unreadable:
         found = cast("re.Match[str]", _FOUND.match(self._text, position))

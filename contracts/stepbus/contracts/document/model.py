@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from stepbus.contracts.problems import Problem, escape_pointer, unescape_pointer
@@ -61,6 +61,7 @@ class Builder:
         self._first_line = 1
         self._places: Places = {}
         self._container: Any = None
+        self._is_object = False
         self._lines: Any = None
         self._key: str = ""
         self._key_line = 1
@@ -96,34 +97,38 @@ class Builder:
         if len(self._around) == self._depth:
             self.problem("depth", f"expected at most {self._depth} levels, found another", line)
             raise Unreadable
-        self._put(container, line)
+        self.take(container, line)
         self._around.append((self._container, self._lines, self._key, self._key_line))
         self._container = container
-        self._lines = {} if isinstance(container, dict) else []
+        self._is_object = isinstance(container, dict)
+        self._lines = {} if self._is_object else []
         self._places[id(container)] = self._lines
 
     def end(self) -> None:
         """Close the innermost object or array."""
         self._container, self._lines, self._key, self._key_line = self._around.pop()
+        self._is_object = isinstance(self._container, dict)
 
     def key(self, key: str, line: int) -> None:
         """Take the key that the next part goes under."""
         self._key, self._key_line = key, line
         if key in self._container:
             first = self._lines[key]
-            self.problem(
-                "duplicate_key", f"expected the key {key!r} once in an object, found it on line {first} too", line
-            )
-        self.is_text(key, lambda _: line)
+            message = f"expected the key {key!r} once in an object, found it on line {first} too"
+            self.problem("duplicate_key", message, line)
 
-    def text(self, value: str, line: int) -> None:
-        """Take a text."""
-        self.is_text(value, lambda _: line)
-        self._put(value, line)
-
-    def constant(self, value: bool | None, line: int) -> None:  # noqa: FBT001 - a part of the document
-        """Take true, false or null."""
-        self._put(value, line)
+    def take(self, value: Any, line: int) -> None:
+        """Take a text, true, false, null, or a container that is now open."""
+        if self._is_object:
+            key = self._key
+            if key not in self._container:
+                self._container[key] = value
+                self._lines[key] = self._key_line
+        elif self._container is None:
+            self.value, self._first_line = value, line
+        else:
+            self._container.append(value)
+            self._lines.append(line)
 
     def integer(self, literal: str, line: int, base: int = 10) -> None:
         """Take a whole number, written in this base; the literal may have a sign and leading zeros."""
@@ -137,7 +142,7 @@ class Builder:
                 line,
             )
             value = 0
-        self._put(-value if literal.startswith("-") else value, line)
+        self.take(-value if literal.startswith("-") else value, line)
 
     def real(self, literal: str, line: int) -> None:
         """Take a number with a fraction or an exponent."""
@@ -145,33 +150,22 @@ class Builder:
         if math.isinf(value):
             self.problem("number_range", f"expected a number that a double can hold, found {literal[:40]}", line)
             value = 0.0
-        self._put(value, line)
+        self.take(value, line)
 
     def not_finite(self, literal: str, line: int) -> None:
         """Refuse a NaN or an infinity."""
         self.problem("nan", f"expected a finite number, found {literal}", line)
-        self._put(0.0, line)
+        self.take(0.0, line)
 
-    def is_text(self, text: str, line_of: Callable[[int], int]) -> bool:
+    def is_text(self, text: str, line: int, *, is_whole_document: bool = False) -> bool:
         """Say whether a text holds whole characters only and no U+0000; if not, the problem is noted."""
         found = _NOT_TEXT.search(text)
         if found is None:
             return True
-        line = line_of(found.start())
+        if is_whole_document:
+            line += text.count("\n", 0, found.start())
         if found[0] == "\x00":
             self.problem("nul", "expected text without the character U+0000, found one", line)
         else:
             self.problem("surrogate", f"expected whole characters, found the half U+{ord(found[0]):04X}", line)
         return False
-
-    def _put(self, value: Any, line: int) -> None:
-        container = self._container
-        if container is None:
-            self.value, self._first_line = value, line
-        elif isinstance(container, dict):
-            if self._key not in container:
-                container[self._key] = value
-                self._lines[self._key] = self._key_line
-        else:
-            container.append(value)
-            self._lines.append(line)

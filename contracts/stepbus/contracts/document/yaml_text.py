@@ -5,12 +5,14 @@ PyYAML finds the parts; what they mean is decided here, since its own resolver f
 """
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from stepbus.contracts.document.model import Builder, Document, Unreadable
 
 _CONSTANTS: Final = {"null": None, "true": True, "false": False}
 _BASES: Final = {"integer": 10, "octal": 8, "hexadecimal": 16}
+_TEXT_BEGINS: Final = frozenset("abcdeghijklmopqrsuvwxyzABCDEGHIJKLMOPQRSUVWXYZ_/$<>=^")  # and so no number or constant
 _PLAIN: Final = re.compile(
     r"""(?:
       (?P<null>null|Null|NULL|~|)
@@ -31,12 +33,10 @@ def read_yaml(text: str) -> Document:
     import yaml  # noqa: PLC0415 - 30 ms that only readers of YAML should pay
 
     builder = Builder("yaml")
-    if not builder.is_text(text, line_of=lambda position: text.count("\n", 0, position) + 1):
+    if not builder.is_text(text, 1, is_whole_document=True):
         return builder.document(whole=False)
-    reading = _Reading(builder)
     try:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            reading.take(event)
+        _Reading(builder).read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except Unreadable:
         return builder.document(whole=False)
     except yaml.MarkedYAMLError as error:
@@ -57,25 +57,26 @@ class _Reading:
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
         self._mappings: list[bool] = []  # for each open collection, whether it is a mapping
+        self._in_mapping = False
         self._key_is_next = False
         self._documents = 0
+        self._takers: Final[Mapping[str, Callable[[Any], None]]] = {
+            "ScalarEvent": self._scalar,
+            "MappingStartEvent": lambda event: self._begin(event, {}),
+            "SequenceStartEvent": lambda event: self._begin(event, []),
+            "MappingEndEvent": self._end,
+            "SequenceEndEvent": self._end,
+            "AliasEvent": self._alias,
+            "DocumentStartEvent": self._document,
+            "DocumentEndEvent": _nothing,
+            "StreamStartEvent": _nothing,
+            "StreamEndEvent": _nothing,
+        }
 
-    def take(self, event: Any) -> None:
-        kind = type(event).__name__
-        if kind == "ScalarEvent":
-            self._scalar(event)
-        elif kind == "MappingStartEvent":
-            self._begin(event, {})
-        elif kind == "SequenceStartEvent":
-            self._begin(event, [])
-        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
-            self._builder.end()
-            self._mappings.pop()
-            self._after_value()
-        elif kind == "AliasEvent":
-            self._alias(event)
-        elif kind == "DocumentStartEvent":
-            self._document(event)
+    def read(self, events: Iterable[object]) -> None:
+        takers = self._takers
+        for event in events:
+            takers[type(event).__name__](event)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -94,29 +95,39 @@ class _Reading:
             self._builder.problem("key", "expected a text as key, found a collection", line)
             raise Unreadable
         self._builder.begin(container, line)
-        self._key_is_next = isinstance(container, dict)
-        self._mappings.append(self._key_is_next)
+        self._in_mapping = self._key_is_next = isinstance(container, dict)
+        self._mappings.append(self._in_mapping)
+
+    def _end(self, _: Any) -> None:
+        self._builder.end()
+        self._mappings.pop()
+        self._in_mapping = self._key_is_next = bool(self._mappings) and self._mappings[-1]
 
     def _alias(self, event: Any) -> None:
         line = event.start_mark.line + 1
         self._builder.problem("alias", f"expected no alias, found *{event.anchor}: write the content out", line)
         if self._key_is_next:
             raise Unreadable
-        self._builder.constant(None, line)
-        self._after_value()
+        self._builder.take(None, line)
+        self._key_is_next = self._in_mapping
 
     def _scalar(self, event: Any) -> None:
-        line = event.start_mark.line + 1
-        self._check(event, line)
-        plain = None if event.style else _PLAIN.match(event.value)
+        text, line, style = event.value, event.start_mark.line + 1, event.style
+        if event.anchor is not None or event.tag is not None:
+            self._check(event, line)
+        plain = None if style or text[:1] in _TEXT_BEGINS else _PLAIN.match(text)
         if self._key_is_next:
-            self._key(event.value, plain, line)
+            self._key(text, plain, line)
+            if style == '"':
+                self._builder.is_text(text, line)
             return
+        if style == '"':
+            self._builder.is_text(text, line)  # an escape may stand for what the document itself can't hold
         if plain is None:
-            self._builder.text(event.value, line)
+            self._builder.take(text, line)
         else:
             self._resolved(plain, line)
-        self._after_value()
+        self._key_is_next = self._in_mapping
 
     def _key(self, text: str, plain: re.Match[str] | None, line: int) -> None:
         if plain is not None:
@@ -129,7 +140,7 @@ class _Reading:
     def _resolved(self, plain: re.Match[str], line: int) -> None:
         builder, kind, literal = self._builder, plain.lastgroup or "", plain[0]
         if kind in _CONSTANTS:
-            builder.constant(_CONSTANTS[kind], line)
+            builder.take(_CONSTANTS[kind], line)
         elif kind in _BASES:
             builder.integer(plain[kind], line, _BASES[kind])
         elif kind == "real":
@@ -137,12 +148,13 @@ class _Reading:
         else:
             builder.not_finite(literal, line)
 
-    def _after_value(self) -> None:
-        self._key_is_next = bool(self._mappings) and self._mappings[-1]
-
     def _check(self, event: Any, line: int) -> None:
         """Refuse an anchor or a tag; the part itself is still read."""
         if event.anchor is not None:
             self._builder.problem("anchor", f"expected no anchor, found &{event.anchor}", line)
         if event.tag is not None:
             self._builder.problem("tag", f"expected no tag, found {event.tag}", line)
+
+
+def _nothing(_: Any) -> None:
+    """Take an event that says nothing."""
