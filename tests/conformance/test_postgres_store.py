@@ -1,13 +1,14 @@
 """The log in PostgreSQL against the suite of its port, and what can go wrong with a server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from uuid import uuid4
 
 import psycopg
 import pytest
+from eventsourcing.persistence import OperationalError
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow
@@ -141,6 +142,39 @@ async def test_connections_that_the_server_ended_are_opened_again_unnoticed(
     assert len(await store.read_stream(stream)) == 3
     await store.save_checkpoint("relay", 3)
     assert await store.checkpoint("relay") == 3
+
+
+def overhear_an_error(connection: psycopg.Connection[DictRow]) -> None:
+    with suppress(psycopg.Error):
+        connection.execute("SELECT 1 / 0").fetchone()
+
+
+def overhear_an_error_and_go_on(connection: psycopg.Connection[DictRow]) -> None:
+    with suppress(psycopg.Error), connection.pipeline():
+        connection.execute("SELECT 1 / 0")
+
+
+def fail_otherwise(_: psycopg.Connection[DictRow]) -> None:
+    raise OperationalError("of another kind")
+
+
+@pytest.mark.parametrize("err", [overhear_an_error, overhear_an_error_and_go_on, fail_otherwise])
+def test_a_transaction_in_which_an_error_was_is_undone_and_not_taken_for_committed(
+    postgres_database: str, err: Callable[[psycopg.Connection[DictRow]], None]
+) -> None:
+    sessions = PostgresSessions(parse(postgres_database))
+
+    def create_a_table() -> None:
+        with sessions.pipelined() as connection:
+            connection.execute("CREATE TABLE half (done int)")
+            err(connection)
+
+    with pytest.raises(OperationalError):
+        create_a_table()
+
+    with sessions.get_connection() as connection:
+        assert connection.execute("SELECT to_regclass('half') AS found").fetchall() == [{"found": None}]
+    sessions.close()
 
 
 async def test_a_commit_whose_answer_is_lost_stores_each_record_once(store: EventStore, postgres_database: str) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -33,10 +33,9 @@ class MemoryLog(POPOProcessRecorder, LogRecorder[None]):
         with self._database_lock:
             yield
 
-    def heads(self, cursor: None, streams: Collection[UUID]) -> Mapping[UUID, int]:  # noqa: ARG002
+    def heads(self, cursor: None, streams: Sequence[UUID]) -> Sequence[int]:  # noqa: ARG002
         """Count the records of each stream."""
-        index = self._stored_events_index
-        return {stream: len(versions) for stream in streams if (versions := index.get(str(stream)))}
+        return [len(self._stored_events_index.get(str(stream), ())) for stream in streams]
 
     def find(self, cursor: None, stream: UUID, version: int) -> StoredRecord | None:  # noqa: ARG002
         """Give one record."""

@@ -87,9 +87,19 @@ class PostgresSessions(PostgresDatastore):
         """Hold a transaction of writing, whose statements travel together until a result is fetched.
 
         Each statement needs a cursor of its own: one cursor would take an earlier result for that of its last one.
+        BEGIN and COMMIT travel with the others, while psycopg's own transaction would wait for each.
         """
-        with self.get_connection() as connection, connection.pipeline(), connection.transaction():
-            yield connection
+        with self.get_connection() as connection:
+            try:
+                with connection.pipeline():
+                    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                    yield connection
+                    ended = connection.execute("COMMIT")
+                _demand_commit(ended.statusmessage)
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
 
     def create_schema(self) -> None:
         """Create the schema if it is not there."""
@@ -116,3 +126,9 @@ class PostgresSessions(PostgresDatastore):
             connection.close()
             raise
         return connection
+
+
+def _demand_commit(answer: str | None) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK, and no error, when a statement had failed before."""
+    if answer != "COMMIT":
+        raise OperationalError(f"expected a commit, but the server answered {answer}")

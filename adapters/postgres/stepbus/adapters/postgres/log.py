@@ -8,7 +8,7 @@ checkpoint; they are never used.) The lock is held for two round trips and one f
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar, TypeVarTuple
@@ -18,7 +18,6 @@ from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresProcessRecorder
 from psycopg import Connection
 from psycopg.rows import DictRow
-from psycopg.types.numeric import Int8
 
 from stepbus.adapters.postgres.datastore import CREATION_LOCK, ConnectionLost, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
@@ -55,7 +54,7 @@ FROM unnest(%s::uuid[]) AS asked
 UNION ALL SELECT NULL, max(notification_id) FROM stepbus_events"""
 _INSERT = """
 INSERT INTO stepbus_events (notification_id, originator_id, originator_version, topic, state)
-VALUES (%b, %b, %b, %s, %b)"""
+SELECT * FROM unnest(%b::bigint[], %b::uuid[], %b::bigint[], %s::text[], %b::bytea[])"""
 _UPSERT_SNAPSHOT = """
 INSERT INTO stepbus_snapshots (originator_id, originator_version, state) VALUES (%s, %s, %s)
 ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
@@ -117,12 +116,12 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
             connection.execute(_LOCK if durably else "SET LOCAL synchronous_commit = off")
             yield Writing(connection)
 
-    def heads(self, cursor: Writing, streams: Collection[UUID]) -> Mapping[UUID, int]:
+    def heads(self, cursor: Writing, streams: Sequence[UUID]) -> Sequence[int]:
         """Seek the last version of each stream, and the last position with them."""
         rows = cursor.connection.execute(_SELECT_HEADS, (list(streams),), prepare=True).fetchall()
-        heads = {row["asked"]: row["head"] or 0 for row in rows}
-        cursor.head = heads.pop(None)
-        return heads
+        found = {row["asked"]: row["head"] or 0 for row in rows}
+        cursor.head = found.pop(None)
+        return [found[stream] for stream in streams]
 
     def find(self, cursor: Writing, stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
@@ -135,12 +134,16 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
         if cursor.head is None:
             self.heads(cursor, ())
         first = (cursor.head or 0) + 1
-        rows = [
-            (Int8(position), event.originator_id, Int8(event.originator_version), event.topic, event.state)
-            for position, event in enumerate(records, first)
-        ]
-        cursor.connection.cursor().executemany(_INSERT, rows)
-        return range(first, first + len(records))
+        positions = range(first, first + len(records))
+        columns = (
+            list(positions),
+            [record.originator_id for record in records],
+            [record.originator_version for record in records],
+            [record.topic for record in records],
+            [record.state for record in records],
+        )
+        cursor.connection.execute(_INSERT, columns, prepare=True)
+        return positions
 
     def track(self, cursor: Writing, tracking: Tracking) -> None:
         """Keep how far a reader has come."""

@@ -6,7 +6,7 @@ unique index has to be hit to learn of a conflict. Positions are given under the
 """
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -52,13 +52,13 @@ class _Verdict:
     """What becomes of a group: the records to insert, and each batch's answer or its place among these records."""
 
     records: list[StoredEvent] = field(default_factory=list)
-    places: dict[tuple[UUID, int], int] = field(default_factory=dict)
+    places: dict[tuple[int, int], int] = field(default_factory=dict)
     answers: list[list[Appended | VersionConflict | int]] = field(default_factory=list)
 
     def accept(self, batch: Append) -> int:
         place = len(self.records)
         version = batch.expected + 1
-        self.places[batch.stream, version] = place
+        self.places[batch.stream.int, version] = place
         self.records.append(StoredEvent(batch.stream, version, batch.category, batch.data))
         return place
 
@@ -83,41 +83,49 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
         with self.writing(durably=bool(calls)) as cursor:
             verdict = self._judge(cursor, calls) if calls else _Verdict()
             positions = self.insert(cursor, verdict.records) if verdict.records else ()
-            for tracking in _furthest(writes):
-                with suppress(IntegrityError):  # the library's word for a position that is not past the kept one
-                    self.track(cursor, tracking)
-            for kept in _newest(writes):
-                self.upsert_snapshot(cursor, kept)
+            if len(calls) < len(writes):
+                self._keep(cursor, writes)
         answers = iter(verdict.with_positions(positions))
         return [next(answers) if isinstance(write, AppendCall) else NOTHING_TO_SAY for write in writes]
 
+    def _keep(self, cursor: Cursor, writes: Sequence[Write]) -> None:
+        for tracking in _furthest(writes):
+            with suppress(IntegrityError):  # the library's word for a position that is not past the kept one
+                self.track(cursor, tracking)
+        for kept in _newest(writes):
+            self.upsert_snapshot(cursor, kept)
+
     def _judge(self, cursor: Cursor, calls: Sequence[AppendCall]) -> _Verdict:
-        heads = dict(self.heads(cursor, {batch.stream for call in calls for batch in call.batches}))
+        # The integer in a UUID is hashed far faster than the UUID.
+        streams = {batch.stream.int: batch.stream for call in calls for batch in call.batches}
+        heads = dict(zip(streams, self.heads(cursor, list(streams.values())), strict=True))
         verdict = _Verdict()
         for call in calls:
-            refused: set[UUID] = set()
+            refused: set[int] = set()
             answers: list[Appended | VersionConflict | int] = []
             for batch in call.batches:
-                head = heads.get(batch.stream, 0)
-                if batch.stream not in refused and batch.expected == head:
-                    heads[batch.stream] = head + 1
+                stream, expected = batch.stream.int, batch.expected
+                head = heads[stream]
+                if expected == head and stream not in refused:
+                    heads[stream] = head + 1
                     answers.append(verdict.accept(batch))
                     continue
-                repeated = None if batch.stream in refused else self._repeated(cursor, batch, head, verdict)
+                repeated = None if stream in refused else self._repeated(cursor, batch, head, verdict)
                 if repeated is None:
-                    refused.add(batch.stream)
-                    answers.append(VersionConflict(batch.stream, batch.expected, head))
-                else:
-                    answers.append(repeated)
+                    refused.add(stream)
+                    repeated = VersionConflict(batch.stream, expected, head)
+                answers.append(repeated)
             verdict.answers.append(answers)
         return verdict
 
-    def _repeated(self, cursor: Cursor, batch: Append, head: int, verdict: _Verdict) -> Appended | int | None:
+    def _repeated(
+        self, cursor: Cursor, batch: Append, head: int, verdict: _Verdict
+    ) -> Appended | VersionConflict | int | None:
         """Give where the batch is stored already, or its place in this group; None if something else is there."""
         version = batch.expected + 1
         if version > head:
             return None
-        place = verdict.places.get((batch.stream, version))
+        place = verdict.places.get((batch.stream.int, version))
         if place is not None:
             record = verdict.records[place]
             return place if (record.topic, record.state) == (batch.category, batch.data) else None
@@ -130,8 +138,8 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
         """Hold the log's write lock from entry to commit; not durably if it may go with the machine's power."""
 
     @abstractmethod
-    def heads(self, cursor: Cursor, streams: Collection[UUID]) -> Mapping[UUID, int]:
-        """Give the versions that these streams have; a stream that is not there may be left out."""
+    def heads(self, cursor: Cursor, streams: Sequence[UUID]) -> Sequence[int]:
+        """Give the versions that these streams have, in their order; 0 for a stream that is not there."""
 
     @abstractmethod
     def find(self, cursor: Cursor, stream: UUID, version: int) -> StoredRecord | None:

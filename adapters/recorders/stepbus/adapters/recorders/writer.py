@@ -6,6 +6,7 @@ timer.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -130,5 +131,5 @@ class Writer(Generic[Write, Answer]):
         for asked, answer in zip(group, answers, strict=True):
             loops.setdefault(asked.loop, _Settled()).futures.append((asked.future, answer))
         for loop, settled in loops.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever asked
                 loop.call_soon_threadsafe(settled.tell)

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,12 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
         with self.datastore.transaction(commit=True) as cursor:
             yield cursor
 
-    def heads(self, cursor: SQLiteCursor, streams: Collection[UUID]) -> Mapping[UUID, int]:
+    def heads(self, cursor: SQLiteCursor, streams: Sequence[UUID]) -> Sequence[int]:
         """Seek the last version of each stream."""
-        by_hex = {stream.hex: stream for stream in streams}
-        cursor.execute(_SELECT_HEADS, (json.dumps(list(by_hex)),))
-        return {by_hex[name]: head for name, head in cursor.fetchall() if head is not None}
+        asked = [stream.hex for stream in streams]
+        cursor.execute(_SELECT_HEADS, (json.dumps(asked),))
+        found = dict(cursor.fetchall())
+        return [found[stream] or 0 for stream in asked]
 
     def find(self, cursor: SQLiteCursor, stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
@@ -116,7 +117,7 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
         c.executemany(
             self.insert_events_statement,
             [
-                (position, UUID(str(event.originator_id)).hex, event.originator_version, event.topic, event.state)
+                (position, _hex(event.originator_id), event.originator_version, event.topic, event.state)
                 for position, event in enumerate(stored_events, first)
             ],
         )
@@ -190,6 +191,10 @@ def open_log(path: Path, busy_timeout_s: float) -> SqliteLog:
         log.close()
         raise
     return log
+
+
+def _hex(stream: UUID | str) -> str:
+    return stream.hex if isinstance(stream, UUID) else UUID(stream).hex
 
 
 def _record(row: Any) -> StoredRecord:
