@@ -7,10 +7,19 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stepbus.contracts.problems import Refused
+from stepbus.orchestrator.ports import Bus
 from stepbus.orchestrator.testing.waiting import wait_until
 from stepbus.worker import Worker
 from stepbus.worker.__main__ import main
 from stepbus.worker.buses import open_bus
+
+
+@pytest.fixture
+async def bus(unique_name: str) -> AsyncIterator[Bus]:
+    opened = await open_bus(f"memory:{unique_name}", "stepbus")
+    await opened.provision()
+    yield opened
+    await opened.close()
 
 
 def served(**options: int) -> Worker:
@@ -59,8 +68,10 @@ async def test_a_worker_without_handlers_is_refused() -> None:
         await Worker("memory:").serve()
 
 
-async def test_a_worker_runs_once_at_a_time() -> None:
-    async with served() as worker:
+async def test_a_worker_runs_once_at_a_time(bus: Bus) -> None:
+    worker = Worker(bus=bus)
+    worker.handler("h")(lambda: None)
+    async with worker:
         with pytest.raises(RuntimeError, match="runs already"):
             await worker.serve()
 
@@ -84,8 +95,25 @@ async def test_what_the_lifespan_opened_is_closed_when_the_bus_can_not_be_had() 
     assert life == ["opened", "closed"]
 
 
-async def test_a_worker_whose_task_is_cancelled_stops_gracefully() -> None:
+async def test_a_worker_waits_for_the_channels_and_makes_none(
+    unique_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     worker = served()
+    worker.configure(url=f"memory:{unique_name}")
+    serving = asyncio.create_task(worker.serve())
+    await wait_until(lambda: "not ready" in caplog.text)
+    bus = await open_bus(f"memory:{unique_name}", "stepbus")
+    await bus.provision()
+    caplog.set_level("INFO")
+    await wait_until(lambda: "serves h" in caplog.text)
+    worker.request_stop()
+    await serving
+    await bus.close()
+
+
+async def test_a_worker_whose_task_is_cancelled_stops_gracefully(bus: Bus) -> None:
+    worker = Worker(bus=bus)
+    worker.handler("h")(lambda: None)
     serving = asyncio.create_task(worker.serve())
     await wait_until(lambda: asyncio.all_tasks() - {asyncio.current_task(), serving})
     serving.cancel()

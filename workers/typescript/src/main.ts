@@ -4,6 +4,7 @@ import type { Options } from "./worker.js";
 
 const options: Options = {};
 if (process.env["STEPBUS_NATS_URL"]) options.url = process.env["STEPBUS_NATS_URL"];
+if (process.env["STEPBUS_WORKER_NAME"]) options.name = process.env["STEPBUS_WORKER_NAME"];
 if (process.env["STEPBUS_PREFIX"]) options.prefix = process.env["STEPBUS_PREFIX"];
 
 const worker = new Worker(options);

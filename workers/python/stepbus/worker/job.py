@@ -44,20 +44,37 @@ class Job:
         return (self.request.task_id, self.request.step, self.request.attempt)
 
 
-def read_job(bus: Bus, delivery: Delivery) -> Job:
-    """Give the job that a message asks for.
+class Reader:
+    """Reads jobs, and finds the channel behind the address of their answers."""
 
-    Raises:
-        Refused: it is no job, and will be none when it is delivered again.
-    """
-    event = envelope.read(delivery.body, delivery.headers)
-    if event.type != StepRequested.TYPE:
-        raise refuse("message.unknown_type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
-    try:
-        request = StepRequested.model_validate(event.data)
-    except ValidationError as error:
-        raise Refused(problems_of(error, "message", "/data")) from error
-    return Job(request, event, _answers_channel(bus, request.replyto))
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._channels: dict[str, str] = {}
+
+    def read(self, delivery: Delivery) -> Job:
+        """Give the job that a message asks for.
+
+        Raises:
+            Refused: it is no job, and will be none when it is delivered again.
+        """
+        event = envelope.read(delivery.body, delivery.headers)
+        if event.type != StepRequested.TYPE:
+            raise refuse("message.unknown_type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
+        try:
+            request = StepRequested.model_validate(event.data)
+        except ValidationError as error:
+            raise Refused(problems_of(error, "message", "/data")) from error
+        return Job(request, event, self._channels.get(request.replyto) or self._find_channel(request.replyto))
+
+    def _find_channel(self, address: str) -> str:
+        """Give the channel of an address, which must be one of results: a token is sent nowhere else."""
+        partition = _PARTITION.search(address)
+        if partition is not None:
+            channel = f"results.{int(partition[0])}"
+            if self._bus.address(channel) == address:
+                self._channels[address] = channel
+                return channel
+        raise refuse("message.replyto", f"expected an address of answers, found {address[:200]!r}", "/data/replyto")
 
 
 def quarantined(source: str, delivery: Delivery, refused: Refused, now: "datetime") -> Outgoing:
@@ -83,13 +100,3 @@ def quarantined(source: str, delivery: Delivery, refused: Refused, now: "datetim
         data=entry.model_dump(mode="json"),
     )
     return Outgoing(_ENTRIES, event.id, envelope.write(event), event.id)
-
-
-def _answers_channel(bus: Bus, address: str) -> str:
-    """Give the channel behind an address, which must be one of results: a token is sent nowhere else."""
-    partition = _PARTITION.search(address)
-    if partition is not None:
-        channel = f"results.{int(partition[0])}"
-        if bus.address(channel) == address:
-            return channel
-    raise refuse("message.replyto", f"expected an address of answers, found {address[:200]!r}", "/data/replyto")

@@ -18,7 +18,7 @@ from stepbus.worker.answer import Ending
 from stepbus.worker.attempt import Attempt
 from stepbus.worker.hand import Hand, InHand
 from stepbus.worker.handler import Handler, Handlers
-from stepbus.worker.job import Job, quarantined, read_job
+from stepbus.worker.job import Job, Reader, quarantined
 from stepbus.worker.options import Options
 from stepbus.worker.outbox import Outbox
 from stepbus.worker.stats import Stats
@@ -39,6 +39,7 @@ class Service:
         self._stats = stats
         self._state = state
         self._source = f"/stepbus/worker/{options.name}"
+        self._reader = Reader(bus)
         self._outbox = Outbox(bus, stats)
         self._hand = Hand(options.concurrency, stats)
         self._subscriptions: dict[str, Subscription] = {}
@@ -46,14 +47,12 @@ class Service:
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to receive; on return the queues are there and read.
+        """Begin to receive from every queue. That the channels are there is the coordinator's work.
 
         Raises:
-            BusUnavailable: nothing was begun; start again.
+            BusUnavailable: the bus is away, or has no channels yet; nothing was begun: start again.
         """
-        queues = sorted({handler.queue for handler in self._handlers.values()})
-        await self._bus.provision(queues)
-        for queue in queues:
+        for queue in sorted({handler.queue for handler in self._handlers.values()}):
             if queue not in self._subscriptions:
                 self._subscriptions[queue] = await self._bus.subscribe(
                     f"jobs.{queue}", group="worker", in_hand=self._options.concurrency
@@ -99,7 +98,7 @@ class Service:
             return
         message = InHand(subscription, [delivery])
         try:
-            job = read_job(self._bus, delivery)
+            job = self._reader.read(delivery)
         except Refused as refused:
             self._hand.begin(object(), message, self._quarantine(message, refused))
             return

@@ -135,7 +135,7 @@ class Worker:
         self._stop.set()
 
     async def __aenter__(self) -> Self:
-        """Connect and begin to receive; wait for the bus if it is away."""
+        """Connect and begin to receive; wait for the bus, and for the coordinator to make its channels."""
         if self._running is not None:
             raise RuntimeError("expected a worker that is not running, but it runs already")
         if not self._handlers:
@@ -185,7 +185,7 @@ async def _start(service: Service) -> None:
         try:
             await service.start()
         except BusUnavailable as error:
-            _LOGGER.warning("the bus is away: %s; trying again", error)
+            _LOGGER.warning("the bus is not ready: %s; trying again", error)
             await asyncio.sleep(_PAUSE_S)
         else:
             return
