@@ -21,9 +21,12 @@ import rfc8785
 from stepbus.contracts.document import MAX_DEPTH, MAX_INTEGER, read_json
 from stepbus.contracts.problems import Refused, refuse
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "MAX_MESSAGE_BYTES", "canonical", "decode", "encode"]
+__all__ = ["MAX_CARRIED_DEPTH", "MAX_DEPTH", "MAX_INTEGER", "MAX_MESSAGE_BYTES", "canonical", "decode", "encode"]
 
 MAX_MESSAGE_BYTES = 256 * 1024
+
+MAX_CARRIED_DEPTH = MAX_DEPTH + 8
+"""Levels of what stepbus itself sends: a job wraps the results that it carries deeper than their answers did."""
 
 _ENCODING: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_UTC_Z
 _INTEGER_DIGITS: Final = len(str(MAX_INTEGER))

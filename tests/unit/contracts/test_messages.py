@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from stepbus.contracts import messages
+from stepbus.contracts import codec, envelope, messages
 from stepbus.contracts.envelope import CloudEvent
-from stepbus.contracts.messages import StepCompleted, StepFailed, TaskRequested
+from stepbus.contracts.messages import StepCompleted, StepFailed, StepRequested, TaskRequested
 from stepbus.contracts.problems import Refused
 
 TASK = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab"
@@ -76,6 +76,25 @@ def test_a_value_of_another_kind_is_not_taken_for_what_it_resembles(key: str, va
 @pytest.mark.parametrize("data", [None, [], "text", 5])
 def test_data_that_is_no_object_is_no_message(data: object) -> None:
     assert problems(event("step.completed", data)) == [("message.invalid", "/data")]
+
+
+def test_the_deepest_result_that_is_taken_can_be_carried_to_the_next_step() -> None:
+    def answer(result: object) -> CloudEvent:
+        return envelope.read(envelope.write(event("step.completed", ANSWER | {"result": result})))
+
+    result: object = 1
+    for _ in range(codec.MAX_DEPTH - 2):
+        result = [result]
+    completed = messages.read(answer(result))
+    assert isinstance(completed, StepCompleted)
+    with pytest.raises(Refused, match="json.depth"):
+        answer([result])
+
+    job = {"handler": "h", "timeout_ms": 1, "idempotency_key": "k", "replyto": "r"} | ANSWER
+    carried = event("step.requested", job | {"inputs": {"context": {}, "results": {"a": completed.result}}})
+    read = messages.read(envelope.read(envelope.write(carried), depth=codec.MAX_CARRIED_DEPTH))
+    assert isinstance(read, StepRequested)
+    assert read.inputs.results == {"a": result}
 
 
 def test_each_message_has_a_type_of_its_own() -> None:
