@@ -64,6 +64,11 @@ class MemorySubscription:
         self._is_closed = True
         self._queue.retire(self._hand)
 
+    @property
+    def is_over(self) -> bool:
+        """Say that it is closed, and that the queue has all that it held."""
+        return self._is_closed and not self._hand.out
+
     def abandon(self) -> None:
         """Stop receiving, and let what was handed out be redelivered at once."""
         self._is_closed = True
@@ -194,6 +199,7 @@ class MemoryBus:
             raise BusUnavailable(missing)
 
     def _keep(self, subscription: _Kept) -> _Kept:
+        self._subscriptions = [one for one in self._subscriptions if not one.is_over]
         self._subscriptions.append(subscription)
         return subscription
 

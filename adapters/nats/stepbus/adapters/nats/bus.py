@@ -69,7 +69,7 @@ class NatsBus:
         ack_wait_s = config["ack_wait"] / 1e9
         subscription = PullSubscription(self._connection, self._api, place, self._names.prefix, in_hand, ack_wait_s)
         self._connection.link(subscription)
-        self._opened.append(subscription)
+        self._keep(subscription)
         return subscription
 
     async def listen(self, channel: str, *, from_start: bool) -> Listener:
@@ -78,15 +78,15 @@ class NatsBus:
         subject = self._names.subject(heard)
         if heard.kind == "replies":
             replies = ReplyListener(self._connection, channel, subject)
-            self._opened.append(replies)
+            self._keep(replies)
             await replies.open()
             return replies
         from stepbus.adapters.nats.stream_listener import StreamListener  # noqa: PLC0415 - it imports FastStream
 
         stream = self._names.stream(heard.kind)
         listener = StreamListener(self._settings, self._connection, self._api, channel, subject, stream)
+        self._keep(listener)
         await listener.open(from_start=from_start)
-        self._opened.append(listener)
         return listener
 
     async def connected(self) -> bool:
@@ -99,6 +99,10 @@ class NatsBus:
             await opened.abandon()
         self._opened.clear()
         await self._connection.close()
+
+    def _keep(self, opened: PullSubscription | Listener) -> None:
+        self._opened = [one for one in self._opened if not one.is_over]
+        self._opened.append(opened)
 
     async def _provision_again(self) -> None:
         """Create anew what was there: the server may have come back without its folder."""

@@ -74,7 +74,8 @@ class Connection:
 
     def unlink(self, linked: Linked) -> None:
         """Attach it no more."""
-        self._linked.remove(linked)
+        with suppress(ValueError):
+            self._linked.remove(linked)
 
     def demand(self) -> Wire:
         """Give the connection.

@@ -8,9 +8,10 @@ from time import monotonic
 from stepbus.adapters.nats.connection import Connection
 from stepbus.adapters.nats.deliveries import headers_of
 from stepbus.adapters.nats.wire import Wire
-from stepbus.orchestrator.ports import Delivery
+from stepbus.orchestrator.ports import BusUnavailable, Delivery
 
 _BUFFER = 1000
+_SUBSCRIBED_S = 5.0
 _LOOK_S = 0.5
 """How often somebody who waits looks whether the connection is a new one."""
 
@@ -61,6 +62,11 @@ class Listener:
         """Stop hearing."""
         await self.close()
 
+    @property
+    def is_over(self) -> bool:
+        """Say that it is closed."""
+        return self._is_closed
+
     def attach(self, wire: Wire) -> None:
         """Learn that there is a new connection."""
 
@@ -100,9 +106,18 @@ class ReplyListener(Listener):
         self._sid = wire.hear(self._subject, self._arrived)
 
     async def open(self) -> None:
-        """Begin to hear; on return nothing is missed."""
+        """Begin to hear; on return nothing is missed.
+
+        Raises:
+            BusUnavailable: the server can't be asked now.
+        """
+        wire = self._connection.demand()
         self._connection.link(self)
-        await self._connection.demand().settle(_LOOK_S)
+        try:
+            await wire.settle(_SUBSCRIBED_S)
+        except TimeoutError:
+            await self.close()
+            raise BusUnavailable(f"expected to hear {self._subject}, but NATS did not answer") from None
 
     async def close(self) -> None:
         """Stop hearing."""

@@ -57,9 +57,9 @@ class StreamListener(Listener):
         state = await self._look()
         if not from_start:
             self._last = state["last_seq"]
+        self._is_stale = False
         await self._begin()
         self._connection.link(self)
-        self._is_stale = False
 
     def detach(self) -> None:
         """Learn that the next connection may be to a server that knows nothing of us."""

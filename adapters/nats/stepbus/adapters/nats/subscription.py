@@ -147,6 +147,12 @@ class PullSubscription:
         self._send(b"".join([nak(receipt.reply) for receipt in self._out.values()]))
         self._out.clear()
 
+    @property
+    def is_over(self) -> bool:
+        """Say that it is closed, and that the server has all that it held."""
+        self._forget_late()
+        return self._is_closed and not self._out
+
     # --- what the connection calls ---
 
     def attach(self, wire: Wire) -> None:
@@ -204,10 +210,11 @@ class PullSubscription:
 
     def _ask(self) -> None:
         """Ask for what there is room for, unless most of that is on its way."""
+        self._forget_late()
         wire = self._connection.wire
         if wire is None or self._is_closed or self._is_broken or self._fetched_bytes > _BUFFER_BYTES // 2:
             return
-        room = self._room()
+        room = self._in_hand - len(self._out) - len(self._fetched) - self._asked
         is_dry = not self._asked and not self._fetched
         if room > 0 and (is_dry or room >= (self._in_hand + 1) // 2):
             self._asked += room
@@ -221,11 +228,10 @@ class PullSubscription:
             )
             wire.send(b"PUB %b %b %d\r\n%b\r\n" % (self._next, self._inbox, len(request), request))
 
-    def _room(self) -> int:
+    def _forget_late(self) -> None:
         now = monotonic()
         while self._out and next(iter(self._out.values())).due <= now:
             self._out.popitem(last=False)
-        return self._in_hand - len(self._out) - len(self._fetched) - self._asked
 
     async def _mend(self) -> None:
         is_silent = self._asked > 0 and monotonic() - self._heard_at > _SILENT_S

@@ -37,11 +37,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerPlace:
-    """A consumer: its stream and its name, and the subject that it is given."""
+    """A consumer: its stream and name, the subject that it is given, and how many may be out for all its readers."""
 
     stream: str
     name: str
     subject: str
+    most_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,9 @@ class Names:
 
     def consumer(self, channel: Channel, group: str) -> ConsumerPlace:
         """Give the consumer that a group shares; a job queue's is named for the queue, whoever asks."""
-        name = channel.name.replace(".", "=") if channel.kind == "jobs" else group
-        return ConsumerPlace(self.stream(channel.kind), name, self.subject(channel))
+        is_queue = channel.kind == "jobs"
+        name = channel.name.replace(".", "=") if is_queue else group
+        return ConsumerPlace(self.stream(channel.kind), name, self.subject(channel), 1_000 if is_queue else 10_000)
 
 
 def stream_config(names: Names, kind: str, replicas: int) -> Mapping[str, Any]:
@@ -118,7 +120,7 @@ def consumer_config(place: ConsumerPlace, ack_wait_s: float) -> Mapping[str, Any
         "ack_policy": "explicit",
         "ack_wait": int(ack_wait_s * _SECOND),
         "max_deliver": -1,
-        "max_ack_pending": 1000,
+        "max_ack_pending": place.most_out,
     }
 
 
