@@ -44,7 +44,7 @@ LAYOUT = 1
 
 def size_of(write: Write) -> int:
     """Give the bytes that a write adds to its group."""
-    return sum(len(batch.data) for batch in write.batches) if isinstance(write, AppendCall) else 0
+    return sum([len(batch.data) for batch in write.batches]) if isinstance(write, AppendCall) else 0
 
 
 @dataclass(slots=True)

@@ -77,7 +77,7 @@ class Writer(Generic[Write, Answer]):
             StoreUnavailable: nothing is known to be stored, or the writer is closed.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked[Write, Answer](write, self._size_of(write), loop, loop.create_future())
+        asked: _Asked[Write, Answer] = _Asked(write, self._size_of(write), loop, loop.create_future())
         with self._gate:
             if self._is_closed:
                 raise StoreUnavailable("expected an open store, but it is closed")
