@@ -44,10 +44,10 @@ def written(folder: Path = FOLDER) -> dict[str, str]:
 
 
 def _schema(model: type[BaseModel], address: str) -> dict[str, Any]:
-    return {"$schema": DIALECT, "$id": address, **model.model_json_schema(schema_generator=_Generator)}
+    return {"$schema": DIALECT, "$id": address, **model.model_json_schema(schema_generator=Generator)}
 
 
-class _Generator(GenerateJsonSchema):
+class Generator(GenerateJsonSchema):
     """Leaves out titles that repeat the names, and writes default durations as people do."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature

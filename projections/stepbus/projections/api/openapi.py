@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from stepbus.contracts.schemas import Generator
 from stepbus.contracts.template.model import TaskDocument
 from stepbus.projections.api.endpoint import JSON, POSITION_HEADER, Body, Endpoint
 from stepbus.projections.api.models.health import ProblemDocument
@@ -41,7 +42,7 @@ ModelKey = tuple[Any, JsonSchemaMode]
 def document(endpoints: Sequence[Endpoint], version: str) -> Json:
     """Give the document of these endpoints."""
     keys = list(dict.fromkeys(_models(endpoints)))
-    refs, schemas = models_json_schema(keys, ref_template=_REF)
+    refs, schemas = models_json_schema(keys, ref_template=_REF, schema_generator=Generator)
     paths: dict[str, Json] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, refs)
@@ -91,11 +92,12 @@ def _operation(endpoint: Endpoint, refs: Mapping[ModelKey, Json]) -> Json:
 def _path_parameters(endpoint: Endpoint) -> Iterator[Json]:
     for name, adapter in PATH_TYPES.items():
         if f"{{{name}}}" in endpoint.path:
-            yield {"name": name, "in": "path", "required": True, "schema": adapter.json_schema()}
+            schema = adapter.json_schema(schema_generator=Generator)
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query_parameters(endpoint: Endpoint) -> Iterator[Json]:
-    schema = endpoint.query.model_json_schema()
+    schema = endpoint.query.model_json_schema(schema_generator=Generator)
     for name, found in schema.get("properties", {}).items():
         shape = _without_null(found)
         parameter: Json = {"name": name, "in": "query", "required": False, "schema": shape}
@@ -107,7 +109,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterator[Json]:
 def _without_null(schema: Json) -> Json:
     """Give the schema of a parameter that may be left out: in a query, nothing is null."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
-    shape = {key: value for key, value in schema.items() if key not in ("anyOf", "title")}
+    shape = {key: value for key, value in schema.items() if key != "anyOf"}
     if shape.get("default", ...) is None:
         del shape["default"]
     return shape | choices[0] if choices else shape

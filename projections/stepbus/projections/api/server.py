@@ -113,12 +113,12 @@ def _listen(settings: ApiSettings) -> socket.socket:
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-        # Connections inherit it. asyncio sets it on sockets that name their protocol, which this one does not; without
-        # it, the body of an answer waits 40 ms for the acknowledgement of the head.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
     except OSError as error:
         raise _not_had(settings, error) from error
+    # Connections inherit it. asyncio sets it on sockets that name their protocol, which this one does not; without it,
+    # the body of an answer waits 40 ms for the acknowledgement of the head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _not_had(settings: ApiSettings, error: OSError) -> Refused:
