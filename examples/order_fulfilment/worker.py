@@ -18,7 +18,8 @@ worker = Worker(concurrency=32)
 
 DECLINED_CARD = "0002"
 SLEEPY_BUREAUS = {"IS"}
-CAREFULLY_S, QUICKLY_S = 0.4, 0.01
+BANK_S, BUREAU_S = 0.1, 0.2
+CAREFULLY_S, QUICKLY_S = 0.4, 0.02
 UNITS_A_PARCEL = 12
 NEWCOMERS_SINCE = date(2026, 1, 1)
 WATCHED_ABOVE = 0.3
@@ -79,6 +80,7 @@ async def validate_order(order: Order) -> Validated:
 @worker.handler("orders.authorise_payment")
 async def authorise_payment(order: Order, context: Context, validate_order: Validated) -> Authorised:
     """Have the bank hold the money. A declined card stays declined, however often it is asked about."""
+    await asyncio.sleep(BANK_S)
     if order.payment.card_last4 == DECLINED_CARD:
         amount = f"{validate_order.total_cents / 100:.2f} {order.payment.currency}"
         raise PermanentError("card.declined", f"the bank does not hold {amount}", details={"card": DECLINED_CARD})
@@ -90,6 +92,7 @@ async def check_fraud(order: Order, context: Context, validate_order: Validated)
     """Ask the bureau of the customer's country. One of them sleeps through the first question."""
     if order.delivery.country in SLEEPY_BUREAUS and context.attempt == 1:
         await asyncio.Event().wait()
+    await asyncio.sleep(BUREAU_S)
     is_new = order.customer.customer_since >= NEWCOMERS_SINCE
     score = round(min(0.9, 0.05 + 0.3 * is_new + validate_order.total_cents / 1_000_000), 3)
     return FraudReport(score=score, verdict="watched" if score > WATCHED_ABOVE else "clear")
