@@ -83,7 +83,7 @@ def mutated(draw: st.DrawFn) -> Any:
         container, key = draw(st.sampled_from(places))
         match draw(st.sampled_from(["replace", "remove", "rename", "repeat"])):
             case "replace":
-                container[key] = draw(ODD)
+                container[key] = copy.deepcopy(draw(ODD))
             case "remove":
                 del container[key]
             case "rename" if isinstance(container, dict):

@@ -87,7 +87,7 @@ def test_the_deepest_result_that_is_taken_can_be_carried_to_the_next_step() -> N
         result = [result]
     completed = messages.read(answer(result))
     assert isinstance(completed, StepCompleted)
-    with pytest.raises(Refused, match="json.depth"):
+    with pytest.raises(Refused, match=r"json\.depth"):
         answer([result])
 
     job = {"handler": "h", "timeout_ms": 1, "idempotency_key": "k", "replyto": "r"} | ANSWER
