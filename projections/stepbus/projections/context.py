@@ -139,7 +139,7 @@ def _health(total: int, ready: int, failed: int, blocked: int) -> HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class StepFacts:
-    """What the view knows of a step. `waits_for` names the dependencies that aren't satisfied."""
+    """What the views know of a step. `waits_for` names the dependencies that aren't satisfied."""
 
     task_id: str
     step: str
@@ -147,6 +147,7 @@ class StepFacts:
     state: str
     attempt: int
     max_attempts: int
+    task_status: str = "in_progress"
     waits_for: Sequence[str] = ()
     dispatched_at_ms: int | None = None
     deadline_at_ms: int | None = None

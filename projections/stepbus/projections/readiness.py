@@ -1,10 +1,12 @@
 """Why a step is where it is, in words for a person and for a program."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from stepbus.projections.context import Command, Readiness, StepFacts
+from stepbus.projections.tasks import ENDED
 
 BASE_PATH = "/v1"
 SHOWN_DEPENDENCIES = 20
@@ -12,7 +14,8 @@ SHOWN_DEPENDENCIES = 20
 
 def readiness(facts: StepFacts) -> Readiness:
     """Give what the step waits for, when it moves next, and what an operator can do about it."""
-    return _BY_STATE[facts.state](facts)
+    found = _BY_STATE[facts.state](facts)
+    return replace(found, commands=()) if facts.task_status in ENDED else found
 
 
 def instant(at_ms: int | None) -> str:
@@ -73,8 +76,10 @@ def _error(facts: StepFacts) -> Readiness:
     )
 
 
-def _cancelled(_facts: StepFacts) -> Readiness:
-    return Readiness(ready=False, blocked_by="cancelled", reason="was cancelled")
+def _cancelled(facts: StepFacts) -> Readiness:
+    return Readiness(
+        ready=False, blocked_by="cancelled", reason="was cancelled", commands=(_retry(facts), _resolve(facts))
+    )
 
 
 def _done(reason: str) -> Callable[[StepFacts], Readiness]:

@@ -8,7 +8,7 @@ from stepbus.contracts import events as e
 from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, by_event, inserting, json_text, updating
 
 ENDED = ("complete", "cancelled", "resolved_manually")
-TERMINAL = (*ENDED, "error")
+"""The states of a task that nothing moves on. `error` is none of them: an operator can."""
 
 _TASKS = Table(
     "view_tasks",

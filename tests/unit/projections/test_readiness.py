@@ -72,5 +72,14 @@ def test_steps_that_are_done_wait_for_nothing() -> None:
         assert (found.ready, found.blocked_by, found.next_at_ms, list(found.commands)) == (False, None, None, [])
 
 
-def test_a_cancelled_step_says_so() -> None:
-    assert why("cancelled").blocked_by == "cancelled"
+def test_a_cancelled_step_can_be_moved_on_while_its_task_is_in_error() -> None:
+    found = why("cancelled", task_status="error")
+
+    assert (found.blocked_by, found.reason) == ("cancelled", "was cancelled")
+    assert commands(found) == ["stepbus task retry t-1 left+1", "stepbus task resolve t-1 left+1"]
+
+
+def test_nothing_is_offered_for_a_step_of_a_task_that_has_ended() -> None:
+    for status in ("cancelled", "complete", "resolved_manually"):
+        for state in ("error", "cancelled"):
+            assert commands(why(state, task_status=status, error_code="x")) == []

@@ -18,20 +18,20 @@ _MOST_ATTEMPTS = 100
 
 async def list_steps(call: Call) -> Answer:
     """Give a page of the steps of a task."""
-    await found_task(call)
+    task = await found_task(call)
     query: m.StepList = call.query
     page = await queries.list_steps(call.api.views, call.task_id, query.state, query.cursor, query.limit)
     waiting: dict[str, list[str]] = {}
     if page.rows:
         first, last = page.rows[0]["ordinal"], page.rows[-1]["ordinal"]
         waiting = await queries.open_dependencies(call.api.views, call.task_id, first, last)
-    steps = tuple(m.Step(**m.step_of(row, waiting.get(row["step"], ()))) for row in page.rows)
+    steps = tuple(m.Step(**m.step_of(row, task["status"], waiting.get(row["step"], ()))) for row in page.rows)
     return Answer(m.StepPage(task_id=call.task_id, steps=steps, next_cursor=page.next_cursor))
 
 
 async def show_step(call: Call) -> Answer:
     """Give a step with everything there is to know of it."""
-    await found_task(call)
+    task = await found_task(call)
     views, name = call.api.views, call.path["step"]
     row = await queries.find_step(views, call.task_id, name)
     if row is None:
@@ -42,7 +42,7 @@ async def show_step(call: Call) -> Answer:
     attempts = await list_attempts(views, call.task_id, None, _MOST_ATTEMPTS, step=name)
     return Answer(
         m.StepDetail(
-            **m.step_of(row, waiting.get(name, ())),
+            **m.step_of(row, task["status"], waiting.get(name, ())),
             task_id=call.task_id,
             depends_on=tuple(depends_on),
             dependents=tuple(dependents),

@@ -152,12 +152,12 @@ class Graph(Shown):
 
 _DERIVED = {"progress", "last_failure", "resolution", "readiness", "skippable", "waiting_on"}
 _COPIED = frozenset(Step.model_fields) - _DERIVED
-_FACTS = frozenset(StepFacts.__dataclass_fields__) - {"waits_for"}
+_FACTS = frozenset(StepFacts.__dataclass_fields__) - {"task_status", "waits_for"}
 
 
-def step_of(row: Mapping[str, Any], waits_for: Sequence[str]) -> dict[str, Any]:
-    """Give the fields of a step from a row of the view and the names of what it waits for."""
-    facts = StepFacts(**{name: row[name] for name in _FACTS}, waits_for=waits_for)
+def step_of(row: Mapping[str, Any], task_status: str, waits_for: Sequence[str]) -> dict[str, Any]:
+    """Give the fields of a step from a row of the view, the state of its task and the names of what it waits for."""
+    facts = StepFacts(**{name: row[name] for name in _FACTS}, task_status=task_status, waits_for=waits_for)
     return {name: row[name] for name in _COPIED} | {
         "skippable": bool(row["skippable"]),
         "waiting_on": len(waits_for),
