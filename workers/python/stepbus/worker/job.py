@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from pydantic import ValidationError
 
 from stepbus.contracts import envelope
+from stepbus.contracts.codec import MAX_CARRIED_DEPTH
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.events import STREAMS
 from stepbus.contracts.messages import QuarantineEntry, StepRequested
@@ -57,7 +58,7 @@ class Reader:
         Raises:
             Refused: it is no job, and will be none when it is delivered again.
         """
-        event = envelope.read(delivery.body, delivery.headers)
+        event = envelope.read(delivery.body, delivery.headers, len(delivery.body), MAX_CARRIED_DEPTH)
         if event.type != StepRequested.TYPE:
             raise refuse("message.unknown_type", f"expected {StepRequested.TYPE}, found {event.type[:200]!r}", "/type")
         try:
