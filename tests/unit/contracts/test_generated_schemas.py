@@ -10,6 +10,7 @@ import pytest
 from stepbus.contracts.schemas import DIALECT, FOLDER, documents, written
 from stepbus.contracts.schemas.__main__ import main
 
+ASYNCAPI = "channels/asyncapi.v1.json"
 TEMPLATE = {"name": "a", "version": "1.0.0", "steps": [{"name": "s", "timeout": "30s", "retry": {"max": "1m"}}]}
 
 
@@ -17,7 +18,7 @@ def test_what_stands_in_the_folder_is_what_the_classes_give() -> None:
     assert written() == documents()
 
 
-@pytest.mark.parametrize("path", sorted(documents()))
+@pytest.mark.parametrize("path", sorted(documents().keys() - {ASYNCAPI}))
 def test_every_schema_is_one_of_the_standard(path: str) -> None:
     schema = orjson.loads(documents()[path])
 
@@ -26,7 +27,7 @@ def test_every_schema_is_one_of_the_standard(path: str) -> None:
 
 
 def test_no_two_schemas_have_one_address() -> None:
-    addresses = [orjson.loads(text)["$id"] for text in documents().values()]
+    addresses = [orjson.loads(text)["$id"] for path, text in documents().items() if path != ASYNCAPI]
 
     assert len(set(addresses)) == len(addresses)
 

@@ -1,7 +1,9 @@
 """The JSON Schemas (draft 2020-12) of all that crosses our border or is stored, generated from the classes themselves.
 
 They stand in folders beside this file, `<group>/<name>.v<version>.json`: `messages` (what `data` is, by the event's
-type), `envelope`, `events` (the data of each stored event) and `template` (the document that people write).
+type), `envelope`, `events` (the data of each stored event) and `template` (the document that people write). `channels`
+holds the channels and the messages on them, as AsyncAPI describes them.
+
 `python -m stepbus.contracts.schemas` writes them, and with `--check` says what differs.
 """
 
@@ -11,14 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.events import EVENTS
 from stepbus.contracts.messages import MESSAGES, SCHEMA_ROOT
-from stepbus.contracts.template import TaskDocument, format_duration
-from stepbus.contracts.template.duration import PATTERN as DURATION
+from stepbus.contracts.schemas.asyncapi import asyncapi
+from stepbus.contracts.schemas.generator import Generator
+from stepbus.contracts.template import TaskDocument
+
+__all__ = ["DIALECT", "FOLDER", "Generator", "documents", "written"]
 
 FOLDER: Final = Path(__file__).parent
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +30,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def documents() -> dict[str, str]:
     """Give each schema's text by its path below this folder."""
     schemas: dict[str, Mapping[str, Any]] = {
+        "channels/asyncapi.v1.json": asyncapi(),
         "envelope/cloudevent.v1.json": _schema(CloudEvent, f"{SCHEMA_ROOT}/envelope/1"),
         "template/task.v1.json": _schema(TaskDocument, f"{SCHEMA_ROOT}/template/1"),
     }
@@ -45,16 +49,3 @@ def written(folder: Path = FOLDER) -> dict[str, str]:
 
 def _schema(model: type[BaseModel], address: str) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": address, **model.model_json_schema(schema_generator=Generator)}
-
-
-class Generator(GenerateJsonSchema):
-    """Leaves out titles that repeat the names, and writes default durations as people do."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
-        return False
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        described = super().default_schema(schema)
-        if described.get("pattern") == DURATION and isinstance(described.get("default"), int):
-            described["default"] = format_duration(described["default"])
-        return described
