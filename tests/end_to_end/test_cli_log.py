@@ -1,15 +1,21 @@
 """The verbs about what is stored: replay, rebuild, verify; and the quarantine."""
 
+import asyncio
 from base64 import b64decode
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import nats
 import orjson
 import pytest
 
+from stepbus.contracts.events import TASK, Metadata, Record, StepDispatched, encode_record
+from stepbus.orchestrator.bootstrap import opened_store
+from stepbus.orchestrator.bootstrap.settings import Settings
 from stepbus.orchestrator.cli.remote import Api
+from stepbus.orchestrator.ports import Append
 from tests.support.command_line import CommandLine, step
 
 NOBODY = "0199d2a1-0000-7000-8000-000000000000"
@@ -105,6 +111,34 @@ def test_the_invariants_of_every_task_hold(command_line: CommandLine, task: str)
     assert report["tasks"] >= 1
     assert report["events"] >= len(command_line.json("task", "history", task)["events"])
     assert command_line.text("verify").endswith("every invariant holds\n")
+
+
+async def broken_log(folder: Path) -> None:
+    """Write a log that no coordinator would: a step is dispatched in a task that nobody accepted."""
+    dispatched = StepDispatched(step="a", attempt=1, deadline_at_ms=1)
+    record = encode_record(Record(first=1, meta=Metadata(at_ms=0), events=(dispatched,)))
+    async with opened_store(Settings(data=folder)) as store:
+        await store.append([Append(UUID(NOBODY), 0, TASK, record)])
+
+
+def test_a_violation_is_named_with_its_place(tmp_path: Path) -> None:
+    asyncio.run(broken_log(tmp_path))
+    alone = CommandLine("http://127.0.0.1:1", tmp_path)
+
+    report = alone.json("verify", code=1)
+    text = alone.text("verify", code=1)
+
+    assert report["found"] == len(report["violations"]) > 0
+    assert {(one["stream"], one["position"]) for one in report["violations"]} == {(NOBODY, 1)}
+    assert "one_acceptance" in text
+    assert f"{report['found']} violations" in text
+
+
+def test_a_store_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
+    alone = CommandLine("http://127.0.0.1:1", tmp_path / "nowhere")
+
+    for verb in (("verify",), ("rebuild",), ("replay", "--all")):
+        assert alone.json(*verb, code=1)["error"]["code"] == "store.unavailable"
 
 
 async def test_a_message_that_is_none_is_kept_whole(

@@ -14,7 +14,7 @@ app = group_of(
         "submit": "Start a task.",
         "task": "List, show, watch, explain, cancel, retry and resolve tasks.",
         "simulate": "Run a template through the real core on a virtual clock, with scripted workers.",
-        "replay": "Fold the history of a task, or of all, and compare with the live state.",
+        "replay": "Fold the history of a task, or of all, and compare with the coordinator's state.",
         "rebuild": "Make the views anew from the log.",
         "verify": "Check the invariants of every task, from the log alone.",
         "quarantine": "List, show and resubmit messages that could not be applied.",

@@ -34,7 +34,7 @@ def replay(  # noqa: PLR0913 - one parameter an option
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold the history of a task, or of all, from its first event, and compare with the coordinator's state.
+    """Fold the history of a task, or of all, and compare with the coordinator's state.
 
     Where no API answers, or it knows no such task, nothing is compared. The exit code is 1 if a state differs.
     """
@@ -46,9 +46,14 @@ def replay(  # noqa: PLR0913 - one parameter an option
     if task_id is not None and not found:
         raise Failure("task.unknown", f"expected a task in the log, found no event of {task_id}")
     rows = (
-        (task["task_id"], task["status"], f"{task['events']:,}", task["digest"][:16], task["live"]) for task in found
+        (task["task_id"], task["template"], task["status"], f"{task['events']:,}", task["digest"][:16], task["live"])
+        for task in found
     )
-    answer({"tasks": found}, lambda: table(("task", "status", "events", "digest", "live state"), rows), as_json=as_json)
+    answer(
+        {"tasks": found},
+        lambda: table(("task", "template", "status", "events", "digest", "live state"), rows),
+        as_json=as_json,
+    )
     if any(task["live"] == DIFFERS for task in found):
         raise typer.Exit(1)
 
@@ -89,6 +94,7 @@ async def _compare(store: EventStore, task: Replayed, live: _Live) -> dict[str, 
     verdict = NOT_COMPARED if state is None else MATCH if state["digest"] == task.digest else DIFFERS
     return {
         "task_id": str(task.task_id),
+        "template": task.name,
         "status": task.status,
         "events": task.events,
         "digest": task.digest,

@@ -1,6 +1,7 @@
 """`stepbus verify`."""
 
 import asyncio
+from dataclasses import asdict
 
 import typer
 
@@ -25,18 +26,8 @@ def verify(
 ) -> None:
     """Check the invariants of every task, from the log alone. The exit code is 1 if one is violated."""
     report = asyncio.run(_verified(loaded(config, assignments, store=store, data=data).settings))
-    violations = [
-        {
-            "invariant": violation.invariant,
-            "task_id": None if violation.task_id is None else str(violation.task_id),
-            "position": violation.position,
-            "message": violation.message,
-        }
-        for violation in report.violations
-    ]
-    document = {"tasks": report.tasks, "events": report.events, "violations": violations}
-    answer(document, lambda: _text(report, violations), as_json=as_json)
-    if violations:
+    answer(asdict(report), lambda: _text(report), as_json=as_json)
+    if report.found:
         raise typer.Exit(1)
 
 
@@ -45,8 +36,16 @@ async def _verified(settings: Settings) -> Report:
         return await verified(store)
 
 
-def _text(report: Report, violations: list[dict[str, object]]) -> str:
-    if not violations:
-        return f"{report.tasks:,} tasks, {report.events:,} events: every invariant holds"
-    head = ("invariant", "task_id", "position", "message")
-    return table(head, ([str(violation[name] or "") for name in head] for violation in violations))
+def _text(report: Report) -> str:
+    read = f"{report.tasks:,} tasks, {report.events:,} events in {report.records:,} records"
+    if not report.found:
+        return f"{read}: every invariant holds"
+    rows = ((one.invariant, str(one.stream), str(one.position), one.message) for one in report.violations)
+    more = report.found - len(report.violations)
+    return "\n".join(
+        [
+            table(("invariant", "stream", "position", "what was found"), rows),
+            *([f"and {more:,} more"] if more else []),
+            f"{read}: {report.found:,} violations",
+        ]
+    )
