@@ -39,6 +39,5 @@ def _summary(template: TaskTemplate) -> str:
             ("edges", f"{graph.edges:,}"),
             ("roots", f"{len(graph.roots):,}"),
             ("levels", f"{len(graph.levels):,}"),
-            ("hash", template.hash),
         ]
     )
