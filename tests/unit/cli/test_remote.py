@@ -44,6 +44,10 @@ def test_nobody_there_says_where_and_what_to_do() -> None:
         httpx.Response(200, json=[]),
         httpx.Response(404, text="no such page"),
         httpx.Response(502, json={"error": "bad gateway"}),
+        httpx.Response(400, json={"code": 7}),
+        httpx.Response(400, json={"code": "Bad Request"}),
+        httpx.Response(400, json={"code": "bad", "errors": ["no"]}),
+        httpx.Response(400, json={"code": "bad", "errors": 7}),
     ],
 )
 def test_somebody_else_there_is_not_taken_for_stepbus(answer: httpx.Response) -> None:

@@ -100,6 +100,12 @@ def test_an_event_is_told_with_its_step_its_attempt_and_its_reason() -> None:
     assert "TaskFailed               task.blocked_by_failures  b" in plain([told(STORY[7])])
 
 
+def test_what_a_worker_says_stays_in_its_line() -> None:
+    hostile = event(3, "StepFailed", "a", 1, error={"code": "x", "message": "\x1b[2J\nTaskCompleted"}, retry_at_ms=None)
+
+    assert "x: \\x1b[2J\\nTaskCompleted" in plain([told(hostile)])
+
+
 def shown(scene: Scene, width: int = 80, height: int = 24) -> list[str]:
     console = Console(width=width, height=height, color_system=None)
     with console.capture() as captured:

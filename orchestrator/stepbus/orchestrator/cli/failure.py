@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from stepbus.contracts.problems import Problem, Refused
+from stepbus.orchestrator.cli.printable import one_line
 from stepbus.orchestrator.ports import BusUnavailable, StoreUnavailable
 
 
@@ -54,9 +55,9 @@ def report(failure: Failure, *, as_json: bool) -> None:
         typer.echo(orjson.dumps({"error": document}).decode())
         return
     if len(failure.problems) != 1:
-        typer.echo(f"{_mark('error')}[{failure.code}]: {failure.message}", err=True)
+        _complain(line_of(Problem(code=failure.code, message=failure.message)))
     for problem in failure.problems:
-        typer.echo(line_of(problem), err=True)
+        _complain(line_of(problem))
 
 
 def listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
@@ -70,9 +71,9 @@ def listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
 def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str]) -> None:
     """Say each problem on stderr, and under it the line of the source that it is about."""
     for problem in problems:
-        typer.echo(line_of(problem), err=True)
+        _complain(line_of(problem))
         if problem.line is not None:
-            text = source_line(problem.line)
+            text = one_line(source_line(problem.line))
             number = f"{problem.line:>6} | "
             indent = " " * (len(number) + len(text) - len(text.lstrip()))
             typer.echo(f"{number}{text}\n{indent}{'^' * max(1, len(text.strip()))}", err=True)
@@ -80,13 +81,14 @@ def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str]
 
 def line_of(problem: Problem) -> str:
     """Give the problem in a line: `error[code] at pointer (line n): message`."""
-    place = f" at {problem.pointer}" if problem.pointer else ""
+    place = f" at {one_line(problem.pointer)}" if problem.pointer else ""
     line = f" (line {problem.line})" if problem.line is not None else ""
-    return f"{_mark('error')}[{problem.code}]{place}{line}: {problem.message}"
+    return f"error[{problem.code}]{place}{line}: {one_line(problem.message)}"
 
 
-def _mark(word: str) -> str:
-    return typer.style(word, fg="red", bold=True)
+def _complain(line: str) -> None:
+    word, bracket, rest = line.partition("[")
+    typer.echo(f"{typer.style(word, fg='red', bold=True)}{bracket}{rest}", err=True)
 
 
 def _said(error: Exception) -> str:

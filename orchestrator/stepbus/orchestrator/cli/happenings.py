@@ -9,6 +9,7 @@ from stepbus.orchestrator.cli.drawing.sketch import Line, Piece
 from stepbus.orchestrator.cli.failure import Failure
 from stepbus.orchestrator.cli.moments import clock
 from stepbus.orchestrator.cli.pages import all_of
+from stepbus.orchestrator.cli.printable import one_line
 from stepbus.orchestrator.cli.remote import Api, path_of
 
 Event = Mapping[str, Any]
@@ -56,7 +57,7 @@ def told(event: Event) -> Line:
         Piece(f"{clock(event['at_ms'])}  ", "dim"),
         Piece(f"{event['type']:<21}", style),
         Piece(f"  {event['step'] or ''}{attempt}"),
-        Piece("".join(f"  {detail}" for detail in _details(event)), "dim"),
+        Piece("".join(f"  {one_line(detail)}" for detail in _details(event)), "dim"),
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 import typer
+from pydantic import ValidationError
 
 from stepbus.contracts.problems import Problem
 from stepbus.orchestrator.cli.failure import Failure
@@ -134,12 +135,14 @@ def _json_of(response: httpx.Response) -> dict[str, Any] | None:
 
 def _refusal(response: httpx.Response) -> Failure:
     """Source: RFC 9457, with the members `code` and `errors`."""
-    document = _json_of(response)
-    if document is None or "code" not in document:
-        return _not_stepbus(response)
-    problems = [Problem.model_validate(error) for error in document.get("errors", ())]
+    document = _json_of(response) or {}
     message = document.get("detail") or document.get("title") or f"status {response.status_code}"
-    return Failure(document["code"], message, problems)
+    try:
+        first = Problem(code=document.get("code", ""), message=message)
+        problems = [Problem.model_validate(problem) for problem in document.get("errors", ())]
+    except (ValidationError, TypeError):
+        return _not_stepbus(response)
+    return Failure(first.code, first.message, problems)
 
 
 def _not_stepbus(response: httpx.Response) -> Failure:

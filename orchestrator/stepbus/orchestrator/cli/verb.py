@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from stepbus.orchestrator.cli.failure import FORESEEN, explained, report
+from stepbus.orchestrator.cli.printable import one_line, printable
 
 DEFAULT_URL = "http://127.0.0.1:8300"
 """Where the API of `stepbus dev` is."""
@@ -31,14 +32,17 @@ class Verb(TyperCommand):
 
 def answer(document: Any, text: str | Callable[[], str], *, as_json: bool) -> None:
     """Print the document as JSON, or else the text."""
-    shown = orjson.dumps(document, default=str).decode() if as_json else text if isinstance(text, str) else text()
+    if as_json:
+        typer.echo(orjson.dumps(document, default=str).decode())
+        return
+    shown = printable(text if isinstance(text, str) else text())
     if shown:
         typer.echo(shown)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Give the rows in columns under a head, none cut; "none" if there are none."""
-    cells = [[word.upper() for word in head], *map(list, rows)]
+    cells = [[word.upper() for word in head], *([one_line(cell) for cell in row] for row in rows)]
     if len(cells) == 1:
         return "none"
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -48,6 +52,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def paired(pairs: Iterable[tuple[str, object]]) -> str:
     """Give names and values in two columns; what is None or "" is left out."""
-    shown = [(name, str(value)) for name, value in pairs if value is not None and value != ""]
+    shown = [(name, one_line(str(value))) for name, value in pairs if value is not None and value != ""]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)

@@ -5,6 +5,7 @@ from typing import Any
 from stepbus.orchestrator.cli.drawing.looks import look_of
 from stepbus.orchestrator.cli.moments import date_and_clock
 from stepbus.orchestrator.cli.pages import all_of
+from stepbus.orchestrator.cli.printable import one_line
 from stepbus.orchestrator.cli.remote import Api, path_of
 from stepbus.orchestrator.cli.verb import paired
 
@@ -45,12 +46,13 @@ def why_text(explanation: dict[str, Any]) -> str:
     head = f"task {explanation['task_id']}  {explanation['status']}"
     reason = explanation["reason"]
     pending = [step for step in explanation["steps"] if step["state"] == "pending"]
-    parts = [f"{head}  {reason}" if reason else head]
+    parts = [f"{head}  {one_line(reason)}" if reason else head]
     parts += [_paragraph(step) for step in explanation["steps"] if step["state"] != "pending"]
     if pending:
         parts.append(
             "\n".join(
-                f"{look_of('pending').symbol} {step['step']}  {step['reason']}" for step in pending[:_WAITING_SHOWN]
+                f"{look_of('pending').symbol} {step['step']}  {one_line(step['reason'])}"
+                for step in pending[:_WAITING_SHOWN]
             )
         )
     if len(pending) > _WAITING_SHOWN:
@@ -95,4 +97,4 @@ def _paragraph(step: dict[str, Any]) -> str:
         ("  when", "" if step["next_at_ms"] is None else f"{date_and_clock(step['next_at_ms'])} at the latest"),
         *(("  how", command) for command in step["commands"]),
     ]
-    return f"{look_of(step['state']).symbol} {step['step']}  {step['reason']}\n{paired(pairs)}"
+    return f"{look_of(step['state']).symbol} {step['step']}  {one_line(step['reason'])}\n{paired(pairs)}"
