@@ -16,8 +16,9 @@ from pathlib import Path
 from subprocess import run
 from time import monotonic, sleep
 
-from stage.children import HERE, ChildFailed, Children, children, python_worker, stepbus, typescript_worker
+from stage.children import HERE, Children, ending_with, python_worker, stepbus, typescript_worker
 from stage.ending import check_log, show_orders, show_task
+from stage.failure import DemoFailed
 from stage.orders import Order, Shop, read_orders
 from stage.screen import Screen
 
@@ -30,15 +31,16 @@ def main() -> int:
     """Play the demo in a fresh folder, and give the exit code."""
     given = _arguments()
     folder = Path(tempfile.mkdtemp(prefix="stepbus-demo-"))
-    screen = Screen()
+    screen, processes = Screen(), Children(folder)
     try:
-        with children(folder) as processes:
+        with ending_with(processes):
             orders, wrong = play(screen, processes, folder / "data", with_typescript=not given.python_only)
         for line in wrong:
             screen.say(line, "bold red")
         say_what_is_next(screen, folder / "data", orders, kept=given.keep)
-    except ChildFailed as failure:
+    except DemoFailed as failure:
         screen.say(str(failure), "bold red")
+        screen.say(f"what stepbus said last:\n{processes.tail('dev')}")
         return 1
     except KeyboardInterrupt:
         screen.say("stopped; every process of the demo has ended")
@@ -58,7 +60,7 @@ def play(
     screen.chapter("stepbus, a template, workers")
     ready = processes.serve("dev", "dev", "--data", str(data), "--port", "0", "--nats-port", "0")
     if not ready["bus"].startswith("nats:"):
-        raise ChildFailed(f"expected NATS for workers in other processes, found {ready['bus']}: make install has it")
+        raise DemoFailed(f"expected NATS for workers in other processes, found {ready['bus']}: make install has it")
     screen.say(f"stepbus dev  API {ready['api']}, bus {ready['bus']}, log {ready['data']}")
     shop = Shop(ready["api"])
     try:
@@ -92,7 +94,7 @@ def register(screen: Screen, url: str) -> None:
         check=False,
     )
     if said.returncode:
-        raise ChildFailed(f"expected {TEMPLATE_FILE.name} to be registered\n{said.stdout}{said.stderr}")
+        raise DemoFailed(f"expected {TEMPLATE_FILE.name} to be registered\n{said.stdout}{said.stderr}")
     screen.say(f"template     {' '.join(said.stdout.split())}")
 
 
@@ -115,7 +117,7 @@ def submit(screen: Screen, shop: Shop, orders: Sequence[Order]) -> None:
     for order in orders:
         shop.submit(order)
     if not shop.submit(orders[0]):
-        raise RuntimeError(f"expected {orders[0].order_id} to be one task, but a second request made another")
+        raise DemoFailed(f"expected {orders[0].order_id} to be one task, but a second request made another")
     screen.say(f"submitted    {len(orders)} orders, {orders[0].order_id} twice: its key makes it the same task")
 
 
@@ -137,7 +139,7 @@ def watch(screen: Screen, processes: Children, shop: Shop, orders: Sequence[Orde
         processes.demand_life()
         sleep(LOOK_S)
     if victims:
-        raise ChildFailed(f"expected to kill the worker of {victims[0].order_id}, but none said that it has it")
+        raise DemoFailed(f"expected to kill the worker of {victims[0].order_id}, but none said that it has it")
 
 
 def say_what_is_next(screen: Screen, data: Path, orders: Sequence[Order], *, kept: bool) -> None:
@@ -150,19 +152,17 @@ def say_what_is_next(screen: Screen, data: Path, orders: Sequence[Order], *, kep
         )
         say(f"    {sys.executable} {Path(__file__).resolve()} --keep", soft_wrap=True)
         return
-    held = json.dumps({"authorisation": "auth-0123456789ab", "amount_cents": 1})
     say(f"export PATH={Path(sys.executable).parent}:$PATH; cd {HERE}", soft_wrap=True)
     say(f"stepbus dev --data {data} &", soft_wrap=True)
     say("python -m stepbus.worker worker:worker & python -m stepbus.worker shipping:worker &")
     say("stepbus task list")
     for order in orders:
         if order.task["status"] == "error":
-            step = order.task["failed_steps"][0]
-            say(f"stepbus task why {order.task_id}", soft_wrap=True)
-            say(
-                f"stepbus task resolve {order.task_id} {step} --result '{held}' --reason 'paid in cash'", soft_wrap=True
-            )
-            say(f"stepbus task watch {order.task_id}", soft_wrap=True)
+            task_id, step = order.task_id, order.task["failed_steps"][0]
+            held = json.dumps({"authorisation": "auth-0123456789ab", "amount_cents": order.total_cents})
+            say(f"stepbus task why {task_id}")
+            say(f"stepbus task resolve {task_id} {step} --reason 'paid by transfer' --result '{held}'", soft_wrap=True)
+            say(f"stepbus task watch {task_id}")
 
 
 def _arguments() -> argparse.Namespace:

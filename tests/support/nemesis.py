@@ -76,11 +76,12 @@ Victim = Member | Server
 
 
 async def torment(victims: Sequence[Victim], chance: Random, for_s: float) -> list[str]:
-    """Kill one of these now and then, and begin it again after a moment; give what was done.
+    """Kill one of these now and then, each as often as the others, and begin it again after a moment.
 
-    Nothing is tormented at the end: all run.
+    Gives the names of those that were killed. All run at the end.
     """
     done: list[str] = []
+    deck: list[Victim] = []
     until = asyncio.get_running_loop().time() + for_s
     while True:
         await asyncio.sleep(chance.uniform(0.5, 2.0))
@@ -89,7 +90,8 @@ async def torment(victims: Sequence[Victim], chance: Random, for_s: float) -> li
         for victim in victims:
             if isinstance(victim, Member):
                 victim.demand_life()
-        victim = chance.choice(victims)
+        deck = deck or chance.sample(victims, len(victims))
+        victim = deck.pop()
         done.append(victim.name if isinstance(victim, Member) else "broker")
         await asyncio.to_thread(victim.kill)
         await asyncio.sleep(chance.choice((0.0, 0.3, 1.5)))

@@ -12,15 +12,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from stage.failure import DemoFailed
+
 HERE = Path(__file__).resolve().parents[1]
 TYPESCRIPT = HERE.parents[1] / "workers" / "typescript"
 _STEPBUS = Path(sys.executable).with_name("stepbus")
 _READY_S, _STOP_S = 30.0, 15.0
 _TAIL_LINES = 15
-
-
-class ChildFailed(Exception):
-    """A process of the demo ended, or did not begin, as it should; the text ends with the last that it said."""
 
 
 class Children:
@@ -50,14 +48,14 @@ class Children:
         """Start a `stepbus` that serves, and give what it says when it is ready.
 
         Raises:
-            ChildFailed: it ended before it was ready, or was silent for too long.
+            DemoFailed: it ended before it was ready, or was silent for too long.
         """
         process = self.start(name, [*stepbus(), *arguments, "--json"])
         line = _first_line(process, _READY_S)
         try:
             ready: dict[str, Any] = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ChildFailed(f"expected {name} to be ready, but it said {line!r}\n{self.tail(name)}") from error
+            raise DemoFailed(f"expected {name} to be ready, but it said {line!r}\n{self.tail(name)}") from error
         return ready
 
     def kill(self, name: str) -> int:
@@ -72,19 +70,18 @@ class Children:
         """See that all run that nobody killed.
 
         Raises:
-            ChildFailed: one does not.
+            DemoFailed: one does not.
         """
         for name, process in self._processes.items():
             code = process.poll()
             if code is not None and name not in self._killed:
-                raise ChildFailed(f"expected {name} to run, but it ended with {code}\n{self.tail(name)}")
+                raise DemoFailed(f"expected {name} to run, but it ended with {code}\n{self.tail(name)}")
 
     def stop(self) -> None:
-        """Ask all to end, the youngest first; end those that do not."""
+        """Ask one after the other to end, the youngest first: workers still need their bus. End who does not."""
         for process in reversed(self._processes.values()):
             if process.poll() is None:
                 process.terminate()
-        for process in reversed(self._processes.values()):
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
@@ -95,23 +92,23 @@ class Children:
 
     def tail(self, name: str) -> str:
         """Give the last lines of a process's log."""
-        lines = self._log(name).read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        return "\n".join(f"  {name} | {line}" for line in lines) or f"  {name} said nothing"
+        log = self._log(name)
+        lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.is_file() else []
+        return "\n".join(f"  {name} | {line}" for line in lines) or f"  {name} | (nothing)"
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
 
 @contextmanager
-def children(folder: Path) -> Iterator[Children]:
-    """Give processes that end with the block. SIGTERM ends the block as Ctrl-C does."""
-    found = Children(folder)
+def ending_with(processes: Children) -> Iterator[None]:
+    """End the processes with the block. SIGTERM ends the block as Ctrl-C does."""
     former = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield found
+        yield
     finally:
         signal.signal(signal.SIGTERM, former)
-        found.stop()
+        processes.stop()
 
 
 def stepbus() -> list[str]:

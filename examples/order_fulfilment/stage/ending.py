@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stage.children import stepbus
+from stage.failure import DemoFailed
 from stage.orders import Order, Shop
 from stage.screen import Screen
 from stepbus.orchestrator.cli.drawing.board import Scene as Told
@@ -77,7 +78,7 @@ def _json(arguments: list[str]) -> Any:
         return json.loads(answered.stdout)
     except json.JSONDecodeError as error:
         said = (answered.stdout + answered.stderr).decode(errors="replace")
-        raise RuntimeError(f"expected `stepbus {' '.join(arguments)}` to answer, but it said {said}") from error
+        raise DemoFailed(f"expected `stepbus {' '.join(arguments)}` to answer, but it said {said}") from error
 
 
 def _why(order: Order) -> str:

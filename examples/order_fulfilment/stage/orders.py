@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from stage.failure import DemoFailed
+
 NAMESPACE, TEMPLATE = "orders", "fulfilment"
 TERMINAL = frozenset({"complete", "error", "cancelled", "resolved_manually"})
 _MOST = 200
@@ -27,6 +29,10 @@ class Order:
     @property
     def order_id(self) -> str:
         return str(self.context["order_id"])
+
+    @property
+    def total_cents(self) -> int:
+        return sum(item["quantity"] * item["unit_price_cents"] for item in self.context["items"])
 
     @property
     def is_at_rest(self) -> bool:
@@ -77,7 +83,7 @@ class Shop:
     def submit(self, order: Order) -> bool:
         """Ask for the order's task, and say whether it was there before: one order is one task, however often asked."""
         request = {"namespace": NAMESPACE, "template": TEMPLATE, "context": order.context}
-        receipt = self._post("tasks", request, order.order_id)
+        receipt = self._call("POST", "tasks", json=request, headers={"Idempotency-Key": order.order_id})
         order.task_id = receipt["task_id"]
         return bool(receipt["repeated"])
 
@@ -90,15 +96,14 @@ class Shop:
                 order.attempts = self.get(f"tasks/{order.task_id}/timeline", limit=_MOST)["attempts"]
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
-        response = self._http.get(path, params=parameters)
-        if response.is_error:
-            raise RuntimeError(f"expected the API to give {path}, but it says {response.text}")
-        document: dict[str, Any] = response.json()
-        return document
+        return self._call("GET", path, params=parameters)
 
-    def _post(self, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
-        response = self._http.post(path, json=body, headers={"Idempotency-Key": key})
+    def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise DemoFailed(f"expected the API to answer {method} {path}, but {error!r}") from error
         if response.is_error:
-            raise RuntimeError(f"expected the API to take order {key}, but it says {response.text}")
+            raise DemoFailed(f"expected the API to do {method} {path}, but it says {response.text}")
         document: dict[str, Any] = response.json()
         return document

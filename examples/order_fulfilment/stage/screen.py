@@ -60,6 +60,8 @@ class Screen:
             if order.is_at_rest and order.order_id not in self._ended:
                 self._ended.add(order.order_id)
                 status = order.task["status"]
+                if self._live is not None and status == "complete" and not order.troubles:
+                    continue  # the board counts it
                 self._tell(Text.assemble((f"{order.order_id}  ", "bold"), (status, TASK.get(status, ""))))
 
     def _tell(self, line: Text) -> None:
