@@ -89,10 +89,11 @@ async def demand_same(log: Projected, state: TaskState) -> None:
 
 
 @settings(max_examples=60)
-@given(template=templates(), random=st.randoms(use_true_random=False), batch=st.integers(1, 30))
+@given(template=templates(), seed=st.integers(0, 2**32), batch=st.integers(1, 30))
 async def test_the_views_of_any_life_of_a_task_say_what_its_state_says(
-    template: TaskTemplate, random: Random, batch: int
+    template: TaskTemplate, seed: int, batch: int
 ) -> None:
+    random = Random(seed)  # noqa: S311 - not a secret; drawn values would be small too often
     async with projected() as log:
         await log.given(registered(template), stream=e.CATALOGUE_STREAM, category=e.CATALOGUE)
         decisions = list(happenings(random, template))
