@@ -7,13 +7,14 @@ Source: CloudEvents 1.0.2, its JSON event format, and its NATS binding. Extensio
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from stepbus.contracts import codec
-from stepbus.contracts.problems import Problem, Refused, escape_pointer, refuse
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem, Refused, escape_pointer, refuse
 from stepbus.contracts.validation import found, problems_of
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -95,7 +96,8 @@ def read(
     if _KNOWN.issuperset(event):
         extensions = []
     else:
-        extensions = [problem for name in sorted(event.keys() - _KNOWN) for problem in _extension(name, event[name])]
+        others = sorted(event.keys() - _KNOWN)
+        extensions = list(islice((wrong for name in others for wrong in _extension(name, event[name])), MAX_PROBLEMS))
     try:
         cloud_event: CloudEvent = CloudEvent.__pydantic_validator__.validate_python(event)  # model_validate, sooner
     except ValidationError as error:

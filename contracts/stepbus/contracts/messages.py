@@ -16,6 +16,7 @@ from stepbus.contracts.validation import found, problems_of
 
 SCHEMA_ROOT = "https://stepbus.dev/schemas"
 
+MAX_STEPS = 10_000
 STEP_NAME = "[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}"
 
 StepName = Annotated[str, Field(pattern=f"^{STEP_NAME}$")]
@@ -63,7 +64,7 @@ class TaskRequested(Request):
     task_id: TaskId | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     timeout_ms: Annotated[int, Field(ge=1)] | None = None
-    bypass_steps: Annotated[tuple[StepName, ...], Field(strict=False)] = ()
+    bypass_steps: Annotated[tuple[StepName, ...], Field(strict=False, max_length=MAX_STEPS)] = ()
     replyto: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 

@@ -5,10 +5,33 @@ Refused(ValueError)      an input can't be accepted; carries every problem found
 ```
 """
 
+import re
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MAX_PROBLEMS: Final = 100
+"""How many problems of one message, text or value are told."""
+
+MAX_TEXT: Final = 1024
+"""Characters of a problem's message, and of its pointer: an input can't make what is said of it larger than itself."""
+
+_UNSAYABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def _sayable(text: str) -> str:
+    """Give a text that JSON and every database can hold, whatever the input that it speaks of holds."""
+    return _UNSAYABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _short_message(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
+
+
+def _short_pointer(pointer: str) -> str:
+    """Give the pointer, or that of the nearest part around it which can be named shortly."""
+    return pointer if len(pointer) <= MAX_TEXT else pointer[: MAX_TEXT + 1].rpartition("/")[0]
 
 
 class Problem(BaseModel):
@@ -21,13 +44,13 @@ class Problem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     code: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
-    message: str
-    pointer: str = ""
+    message: Annotated[str, AfterValidator(_sayable), AfterValidator(_short_message)]
+    pointer: Annotated[str, AfterValidator(_sayable), AfterValidator(_short_pointer)] = ""
     line: int | None = None
 
     def under(self, pointer: str) -> Self:
         """Give the problem as seen from a larger input, in which this one stands at `pointer`."""
-        return self.model_copy(update={"pointer": pointer + self.pointer})
+        return self.model_copy(update={"pointer": _short_pointer(pointer + self.pointer)})
 
 
 class Refused(ValueError):

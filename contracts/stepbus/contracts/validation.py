@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from stepbus.contracts.problems import Problem, escape_pointer
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem, escape_pointer
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -67,13 +68,17 @@ def found(value: Any) -> str:
 
 
 def problems_of(
-    error: "ValidationError", subject: str, pointer: str = "", describe: Describe | None = None
+    error: "ValidationError",
+    subject: str,
+    pointer: str = "",
+    describe: Describe | None = None,
+    limit: int | None = MAX_PROBLEMS,
 ) -> Iterator[Problem]:
     """Give a problem for each error, coded `<subject>.missing`, `<subject>.unknown_key` or `<subject>.invalid`.
 
     A validator of our own names its code itself; `describe` gives another code and message for any error.
     """
-    for detail in error.errors(include_url=False):
+    for detail in islice(error.errors(include_url=False), limit):
         code, message = (describe or _describe(subject))(detail)
         tokens = [str(token) for token in detail["loc"] if token != KEY_ITSELF]
         place = pointer + "".join("/" + escape_pointer(token) for token in tokens)

@@ -8,9 +8,10 @@ import pytest
 from stepbus import contracts
 from stepbus.contracts import codec, envelope
 from stepbus.contracts.messages import MESSAGES
-from stepbus.contracts.schema import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, compiled, rules
+from stepbus.contracts.problems import MAX_PROBLEMS, MAX_TEXT
+from stepbus.contracts.schema import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, rules
 from stepbus.contracts.template import MAX_ATTEMPTS, MAX_DOCUMENT_BYTES, MAX_EDGES, MAX_STEPS, format_duration
-from stepbus.contracts.template.check import MAX_PROBLEMS
+from stepbus.contracts.template.check import MAX_TOLD
 from stepbus.contracts.template.duration import MAX_DURATION_MS
 from stepbus.contracts.template.model import MAX_ENVIRONMENTS
 
@@ -73,8 +74,9 @@ def test_every_message_is_listed_and_no_other() -> None:
         ("subschemas in it", MAX_SUBSCHEMAS),
         ("patterns in it", rules.MAX_PATTERNS),
         ("a pattern in it", f"{rules.MAX_PATTERN_LENGTH} characters"),
-        ("problems told of one value", compiled.MAX_PROBLEMS),
-        ("problems told of one template", f"{MAX_PROBLEMS:,}"),
+        ("problems told of one message, text or value", MAX_PROBLEMS),
+        ("a problem's message, and its pointer", f"{MAX_TEXT:,} characters"),
+        ("problems told of one template", f"{MAX_TOLD:,}"),
     ],
 )
 def test_every_limit_is_the_one_that_is_kept(what: str, limit: object) -> None:

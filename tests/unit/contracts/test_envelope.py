@@ -146,6 +146,10 @@ def test_all_that_is_wrong_with_an_event_is_told_at_once() -> None:
     ]
 
 
+def test_very_many_wrong_attributes_are_told_up_to_a_bound() -> None:
+    assert len(problems(event(**{f"X{number}": 1 for number in range(500)}))) == 100
+
+
 def test_json_may_be_named_with_its_charset() -> None:
     assert envelope.read(event(datacontenttype="Application/JSON; charset=UTF-8")).datacontenttype == "application/json"
 

@@ -1,5 +1,6 @@
 """What is wrong with an input, said so that a person and a program can act on it."""
 
+import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -19,6 +20,22 @@ def test_a_single_problem_is_refused_in_one_word() -> None:
     assert refuse("a.b", "expected x", "/p", 3).problems == (
         Problem(code="a.b", message="expected x", pointer="/p", line=3),
     )
+
+
+def test_a_problem_can_be_stored_whatever_it_speaks_of() -> None:
+    problem = Problem(code="a.b", message="found \ud800\0", pointer="/\udfff")
+
+    assert orjson.loads(orjson.dumps(problem.model_dump())) == problem.model_dump()
+    assert (problem.message, problem.pointer) == ("found \ufffd\ufffd", "/\ufffd")
+
+
+def test_what_is_said_of_an_input_is_not_larger_than_anybody_reads() -> None:
+    problem = Problem(code="a.b", message="x" * 5_000, pointer="/a/" + "b" * 1_000 + "/" + "c" * 5_000)
+
+    assert problem.message == "x" * 1_021 + "..."
+    assert problem.pointer == "/a/" + "b" * 1_000
+    assert problem.under("/" + "d" * 500).pointer == "/" + "d" * 500 + "/a"
+    assert Problem(code="a.b", message="", pointer="/" + "c" * 5_000).pointer == ""
 
 
 def test_a_problem_can_be_seen_from_a_larger_input() -> None:
@@ -74,6 +91,14 @@ def test_an_error_of_validation_becomes_a_problem_with_a_place() -> None:
         ("example.invalid", "/x/b/k~1l", "expected true or false, found the number 5"),
         ("example.unknown_key", "/x/z", "expected only known keys, found 'z'"),
     ]
+
+
+def test_very_many_errors_of_validation_are_told_up_to_a_bound() -> None:
+    with pytest.raises(ValidationError) as error:
+        Example.model_validate({"a": 1} | {f"z{number}": 1 for number in range(500)})
+
+    assert len(list(problems_of(error.value, "example"))) == 100
+    assert len(list(problems_of(error.value, "example", limit=None))) == 500
 
 
 def test_an_error_that_has_no_words_of_ours_keeps_its_own() -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from stepbus.contracts.problems import Problem, escape_pointer, unescape_pointer
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem, escape_pointer, unescape_pointer
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
@@ -71,14 +71,11 @@ class Builder:
         """Give what has been built."""
         return Document(self.value, tuple(self.problems), self._places, first_line=self._first_line, whole=whole)
 
-    def problem(self, code: str, message: str, line: int, pointer: str | None = None) -> None:
-        """Note a problem, at the place where the next part would go unless told another."""
-        place = self.here() if pointer is None else pointer
-        self.problems.append(Problem(code=f"{self._subject}.{code}", message=message, pointer=place, line=line))
-
-    def here(self) -> str:
-        """Give the pointer of the part that comes next."""
-        return "".join(self._tokens())
+    def problem(self, code: str, message: str, line: int) -> None:
+        """Note a problem, at the place where the next part would go, unless there are more than anybody reads."""
+        if len(self.problems) < MAX_PROBLEMS:
+            place = "".join(self._tokens())
+            self.problems.append(Problem(code=f"{self._subject}.{code}", message=message, pointer=place, line=line))
 
     def _tokens(self) -> Iterator[str]:
         for container, _, key, _ in self._around[1:]:  # each already holds the container that follows it

@@ -10,14 +10,11 @@ import jsonschema_rs
 import orjson
 
 from stepbus.contracts import codec
-from stepbus.contracts.problems import Problem, Refused, escape_pointer
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem, Refused, escape_pointer
 from stepbus.contracts.schema.cost import MAX_WORK, looks, work
 from stepbus.contracts.schema.rules import compiled, schema_problems
 from stepbus.contracts.schema.walk import Schema, subschemas
 from stepbus.contracts.validation import found
-
-MAX_PROBLEMS = 100
-"""How many problems of one value are told; a value may break a schema in more ways than anybody reads."""
 
 _CAPITAL: Final = re.compile("[A-Z]")
 _EXPECTED: Final = {

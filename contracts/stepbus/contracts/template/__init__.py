@@ -1,11 +1,11 @@
 """The task template: what it may say (`check`), and what it says (`TaskTemplate`)."""
 
+from stepbus.contracts.messages import MAX_STEPS
 from stepbus.contracts.template.check import MAX_DOCUMENT_BYTES, check, from_mapping
 from stepbus.contracts.template.duration import format_duration, parse_duration
 from stepbus.contracts.template.model import (
     MAX_ATTEMPTS,
     MAX_EDGES,
-    MAX_STEPS,
     RetryPolicy,
     StepTemplate,
     TaskDocument,

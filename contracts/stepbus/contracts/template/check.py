@@ -13,7 +13,7 @@ from stepbus.contracts.template.shape import shape_problems
 from stepbus.contracts.template.suggest import Suggestions
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-MAX_PROBLEMS = 1_000
+MAX_TOLD = 1_000
 
 Format = Literal["yaml", "json"]
 _READERS: Final = {"yaml": read_yaml, "json": read_json}
@@ -96,8 +96,8 @@ def _in_order(problems: list[Problem], document: Document) -> list[Problem]:
 
 
 def _at_most(problems: list[Problem]) -> list[Problem]:
-    left_out = len(problems) - MAX_PROBLEMS
+    left_out = len(problems) - MAX_TOLD
     if left_out <= 0:
         return problems
     more = Problem(code="template.too_many_problems", message=f"expected fewer problems, found {left_out} more")
-    return [*problems[:MAX_PROBLEMS], more]
+    return [*problems[:MAX_TOLD], more]

@@ -18,7 +18,6 @@ from stepbus.contracts.template.duration import Duration, Timeout
 from stepbus.contracts.template.version import Version
 from stepbus.contracts.validation import found
 
-MAX_STEPS = 10_000
 MAX_EDGES = 50_000
 MAX_ATTEMPTS = 100
 MAX_ENVIRONMENTS = 32

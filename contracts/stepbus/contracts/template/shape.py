@@ -56,7 +56,7 @@ def shape_problems(document: Any, suggestions: Suggestions) -> Iterator[Problem]
     try:
         TaskDocument.model_validate(document, context=AS_WRITTEN)
     except ValidationError as error:
-        yield from problems_of(error, "template", describe=lambda detail: _describe(detail, suggestions))
+        yield from problems_of(error, "template", describe=lambda detail: _describe(detail, suggestions), limit=None)
 
 
 def _describe(detail: "ErrorDetails", suggestions: Suggestions) -> tuple[str, str]:
