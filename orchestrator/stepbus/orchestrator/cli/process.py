@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
@@ -10,13 +12,15 @@ import typer
 
 from stepbus.orchestrator.bootstrap import Running, running
 from stepbus.orchestrator.bootstrap.settings import Settings
-from stepbus.orchestrator.cli.failure import Failure
+from stepbus.orchestrator.cli.failure import Failure, report
 
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option("--log-level", help="What is logged to stderr: this, and what is worse."),
 ]
 
+_GRACE_S = 5.0
+"""How much longer than its own limit a drain may take."""
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -37,10 +41,13 @@ def serve_until_stopped(
 
 async def _serve(settings: Settings, roles: Sequence[str], ready: Callable[[Running], None]) -> None:
     told = asyncio.Event()
+    last_resort = threading.Timer(settings.drain_timeout_s + _GRACE_S, _end)
+    last_resort.daemon = True
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         told.set()
+        last_resort.start()
         typer.echo("stopping: what is in hand is finished first", err=True)
         for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)
@@ -53,7 +60,14 @@ async def _serve(settings: Settings, roles: Sequence[str], ready: Callable[[Runn
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
+    last_resort.cancel()
     if not told.is_set():
         raise Failure(
             "serve.stopped", "expected every part to run until it is told to stop, but one has ended; see the log"
         )
+
+
+def _end() -> None:
+    message = "expected what was in hand to be finished by now, but it is not; what is left is in the log"
+    report(Failure("serve.drain", message), as_json=False)
+    os._exit(1)
