@@ -89,3 +89,14 @@ async def test_a_drain_that_cannot_finish_ends_all_the_same(monkeypatch: pytest.
         await parts.parts["relay"].end()
         parts.parts["relay"].run = stuck.wait  # type: ignore[assignment]
         parts.parts["relay"].begin()
+
+
+async def test_a_role_that_does_not_stop_holds_nobody_up_for_longer_than_the_drain_may_take() -> None:
+    class Stuck(Recorded):
+        async def stop(self) -> None:
+            """Never end."""
+            await asyncio.Event().wait()
+
+    limits = serve_module.Limits(drain_timeout_s=0.1)
+    async with asyncio.timeout(10), serving(await memory_store(), await memory_bus(), limits=limits) as parts:
+        await parts.add("stuck", Stuck())

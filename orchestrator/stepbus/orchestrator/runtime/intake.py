@@ -49,7 +49,6 @@ class Intake:
         self._coordinator = coordinator
         self.origin = origin
         self._limit = batch_limit
-        self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def run(self) -> None:

@@ -6,12 +6,12 @@ A part that fails is logged, shown as unhealthy and begun again; the log keeps w
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Any
 
 from stepbus.orchestrator.core.route import Origin
-from stepbus.orchestrator.ports import Bus, EventStore, Role
+from stepbus.orchestrator.ports import Bus, EventStore, Role, StoreUnavailable
 from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.clock import StoreClock
 from stepbus.orchestrator.runtime.coordinator import Coordinator, RoundLimits
@@ -25,6 +25,7 @@ from stepbus.orchestrator.runtime.timers import Timers
 _log = logging.getLogger(__name__)
 _RESTART_S = 0.5
 _LOOK_S = 0.01
+_LAST_WRITES_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +129,32 @@ class Serving:
     async def drain(self) -> None:
         """Finish what is in hand: no new work, then the rounds, then the relay; checkpoints last.
 
-        Takes so long at most.
+        Takes so long at most; what is not finished then is in the log, and is done after the next start.
         """
         self.is_draining = True
-        until = monotonic() + self.limits.drain_timeout_s
         self.intake.stop()
-        for role in reversed(self.roles.values()):
-            await role.stop()
-        if (intake := self.parts.get("intake")) is not None and intake.task is not None:
-            await asyncio.wait([intake.task], timeout=max(until - monotonic(), 0.1))
-        await self._until(until, lambda: self.coordinator.is_idle)
-        if "relay" in self.parts:
-            head = await self.store.head()
-            await self._until(until, lambda: self.relay.confirmed >= head)
+        try:
+            async with asyncio.timeout(self.limits.drain_timeout_s):
+                await self._finish()
+        except TimeoutError:
+            _log.warning("not all was finished within %s s; the rest is in the log", self.limits.drain_timeout_s)
         for part in reversed(self.parts.values()):
             await part.end()
         if "relay" in self.parts:
-            await self.relay.save()
-            await self.timers.save()
+            with suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(_LAST_WRITES_S):
+                    await self.relay.save()
+                    await self.timers.save()
+
+    async def _finish(self) -> None:
+        for role in reversed(self.roles.values()):
+            await role.stop()
+        if (intake := self.parts.get("intake")) is not None and intake.task is not None:
+            await asyncio.wait([intake.task])
+        await _until(lambda: self.coordinator.is_idle)
+        if "relay" in self.parts:
+            head = await self.store.head()
+            await _until(lambda: self.relay.confirmed >= head)
 
     def health(self) -> Mapping[str, Any]:
         """Say how each part and role is."""
@@ -166,6 +175,7 @@ class Serving:
     def _part(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self.parts[name] = _Part(name, run)
 
-    async def _until(self, deadline: float, is_so: Callable[[], bool]) -> None:
-        while not is_so() and monotonic() < deadline:  # noqa: ASYNC110 - counters of other loops, at a drain only
-            await asyncio.sleep(_LOOK_S)
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    while not is_so():  # noqa: ASYNC110 - counters of other loops, at a drain only
+        await asyncio.sleep(_LOOK_S)
