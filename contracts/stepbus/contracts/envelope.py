@@ -44,7 +44,9 @@ def _media_type(value: Any) -> Any:
     return "application/json" if isinstance(value, str) and _JSON.fullmatch(value) else value
 
 
-Attribute = Annotated[str, Field(min_length=1, max_length=MAX_ATTRIBUTE)]
+Attribute = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=MAX_ATTRIBUTE)]
+"""A text without control characters. Source: CloudEvents 1.0.2, section 3.1.1."""
+
 Time = Annotated[datetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 

@@ -75,6 +75,8 @@ def test_a_message_that_is_no_object_is_no_event(body: bytes) -> None:
         ({"id": ""}, "/id"),
         ({"id": 1}, "/id"),
         ({"source": "s" * 1025}, "/source"),
+        ({"source": "a\tb"}, "/source"),
+        ({"subject": "\x9f"}, "/subject"),
         ({"type": ["t"]}, "/type"),
         ({"tenant": ""}, "/tenant"),
         ({"datacontenttype": "text/plain"}, "/datacontenttype"),
@@ -172,6 +174,11 @@ def test_in_binary_mode_other_characters_are_percent_encoded() -> None:
 @pytest.mark.parametrize("header", ["content-type", "ce-datacontenttype"])
 def test_in_binary_mode_data_is_json(header: str) -> None:
     assert problems(b"", HEADERS | {header: "text/plain"}) == [("envelope.invalid", "/datacontenttype")]
+
+
+@pytest.mark.parametrize("value", ["a\0", "\ud800", ""])
+def test_in_binary_mode_attributes_are_held_to_the_same_bounds(value: str) -> None:
+    assert problems(b"", HEADERS | {"ce-source": value}) == [("envelope.invalid", "/source")]
 
 
 def test_in_binary_mode_the_data_is_read_as_strictly() -> None:
