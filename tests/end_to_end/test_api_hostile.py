@@ -268,6 +268,18 @@ async def test_a_client_that_never_ends_its_body_is_let_go(stage: Stage, monkeyp
     await writer.wait_closed()
 
 
+async def test_a_client_that_hangs_up_in_its_body_harms_nobody(stage: Stage) -> None:
+    url = httpx.URL(stage.url)
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    head = "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    writer.write(head.encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+    assert (await stage.client.get("/v1/health/live")).status_code == 200
+
+
 async def test_what_is_no_http_at_all_harms_nobody(stage: Stage) -> None:
     url = httpx.URL(stage.url)
     assert url.port is not None

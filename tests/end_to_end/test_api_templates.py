@@ -146,6 +146,10 @@ async def test_the_graph_of_a_template_has_levels_and_no_states(stage: Stage) ->
     assert '  s3["end"]\n' in drawn.text
 
 
+async def test_a_namespace_without_templates_is_an_empty_list(stage: Stage) -> None:
+    assert await stage.get("/v1/templates", namespace="nobody") == {"templates": [], "next_cursor": None}
+
+
 @pytest.mark.parametrize("path", ["/none", "/fork_and_join/9.0.0", "/fork_and_join/9.0.0/graph"])
 async def test_a_template_that_was_never_registered_is_not_found(stage: Stage, path: str) -> None:
     answer = await stage.client.get(f"/v1/templates/default{path}")

@@ -1,9 +1,12 @@
 """What happens to tasks, handed to those who listen."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from stepbus.orchestrator.ports import EventStore, StoredRecord, StoreUnavailable
 from stepbus.orchestrator.testing.waiting import wait_until
 from stepbus.projections.api.live import Hub
 from tests.support.projected import OTHER_TASK, TASK, Projected, accepted, completed, dispatched
@@ -67,3 +70,42 @@ async def test_a_listener_that_hears_nothing_may_do_something_else(log: Projecte
     async with Hub(log.store).listening(TASK) as listener:
         with pytest.raises(TimeoutError):
             await listener.next(0.01)
+
+
+class Failing:
+    """A log that can't be read, for as many times as told, and is the real one in all else."""
+
+    def __init__(self, store: EventStore, *failures: Exception) -> None:
+        self._store = store
+        self.failures = list(failures)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def read(self, after: int, limit: int, category: str | None = None) -> Sequence[StoredRecord]:
+        """Fail, or read."""
+        if self.failures:
+            raise self.failures.pop()
+        return await self._store.read(after, limit, category)
+
+
+async def test_a_store_that_is_away_for_a_while_costs_a_listener_nothing_but_time(
+    log: Projected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepbus.projections.api.live._PAUSE_S", 0.01)
+    hub = Hub(Failing(log.store, StoreUnavailable("away"), StoreUnavailable("away")))
+
+    async with hub.listening(TASK) as listener:
+        await log.given(accepted())
+        assert await listener.next(5) is not None
+
+
+async def test_a_reading_that_fails_for_good_lets_its_listeners_go(log: Projected) -> None:
+    hub = Hub(Failing(log.store, RuntimeError("a defect")))
+
+    async with hub.listening(TASK) as listener:
+        assert await listener.next(5) is None
+
+    async with hub.listening(TASK) as listener:
+        await log.given(accepted())
+        assert await listener.next(5) is not None

@@ -33,6 +33,12 @@ def test_a_pending_step_with_many_dependencies_names_the_first_and_counts_the_re
     assert len(found.waits_for) == 20
 
 
+def test_a_pending_step_that_waits_for_nothing_is_about_to_be_dispatched() -> None:
+    found = why("pending")
+
+    assert (found.blocked_by, found.reason) == ("dispatch", "has all it depends on, and is to be dispatched")
+
+
 def test_a_dispatched_step_is_ready_and_waits_for_a_worker_of_its_queue_until_its_deadline() -> None:
     found = why("dispatched", dispatched_at_ms=T, deadline_at_ms=T + 1000)
 
@@ -64,6 +70,10 @@ def test_a_step_that_failed_for_good_needs_an_operator() -> None:
     assert found.reason == "failed for good: attempt 3 of 3 failed with stock.none"
     assert commands(found) == ["stepbus task retry t-1 left+1", "stepbus task resolve t-1 left+1"]
     assert found.commands[0].path == "/v1/tasks/t-1/steps/left%2B1/retry"
+
+
+def test_a_time_that_the_view_does_not_know_is_not_made_up() -> None:
+    assert why("waiting_for_retry", error_code="x").reason.startswith("waits for its retry at an unknown time")
 
 
 def test_steps_that_are_done_wait_for_nothing() -> None:

@@ -60,8 +60,6 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let it through."""
-        if scope["type"] != "http":
-            return
 
         async def send_with_headers(message: Mapping[str, object]) -> None:
             if message["type"] == "http.response.start":

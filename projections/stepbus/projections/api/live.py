@@ -100,11 +100,21 @@ class Hub:
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()
+        self._let_all_go()
+
+    def _let_all_go(self) -> None:
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.tell(None)
 
     async def _follow(self, position: int) -> None:
+        try:
+            await self._hand_out(position)
+        except Exception:  # noqa: BLE001 - followers must not wait for a reading that is no more
+            _log.exception("live events failed; followers are let go and may come back")
+            self._let_all_go()
+
+    async def _hand_out(self, position: int) -> None:
         while self._count:
             try:
                 records = await self._store.read(position, _BATCH)

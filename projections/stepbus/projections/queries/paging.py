@@ -14,8 +14,6 @@ from stepbus.contracts import codec
 from stepbus.contracts.problems import Refused, refuse
 from stepbus.orchestrator.ports import Statement, Value, ViewStore
 
-_LONGEST_CURSOR = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -96,8 +94,6 @@ def read_cursor(cursor: str, order: Order) -> Sequence[Any]:
         Refused: `query.cursor`, it holds none.
     """
     trouble = refuse("query.cursor", f"expected a next_cursor of this listing ordered by {order.name}", "/cursor")
-    if len(cursor) > _LONGEST_CURSOR:
-        raise trouble
     try:
         value = codec.decode(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
     except (Refused, UnicodeEncodeError, binascii.Error):
