@@ -32,6 +32,8 @@ _STEP_STATE = {
     "StepResolvedManually": "resolved_manually",
     "StepReopened": "pending",
 }
+_SAID_BY_WORKERS = frozenset({"StepHeartbeatRecorded", "StepCompleted", "StepFailed"})
+"""What a worker did; what follows from it carries the worker's name in the log, but is the coordinator's doing."""
 _LOOK_S = 0.5
 _PATIENCE_S = 30.0
 
@@ -73,8 +75,9 @@ def _details(event: Event) -> Iterator[str]:
         yield ", ".join(data["failed_steps"])
     if data.get("reason"):
         yield data["reason"]
-    if event["actor"].startswith(("worker/", "operator/")):
-        yield f"by {event['actor'].partition('/')[2]}"
+    kind, _, name = event["actor"].partition("/")
+    if kind == "operator" or (kind == "worker" and event["type"] in _SAID_BY_WORKERS):
+        yield f"by {name}"
 
 
 def followed(api: Api, task_id: str) -> Iterator[Event]:
