@@ -147,13 +147,13 @@ async def until_at_rest(town: Town, client: Client) -> dict[Any, dict[str, Any]]
     """Give all tasks, once every promised one is there and none moves any more."""
 
     async def is_at_rest() -> bool:
+        for member in town.members:
+            member.supervise()
         try:
-            tasks = await every_task(town.urls[0])
+            moving = await every_task(town.urls[0], status="pending,in_progress")
+            return not moving and client.history.promised <= (await every_task(town.urls[0])).keys()
         except httpx.HTTPError:
             return False
-        return client.history.promised <= tasks.keys() and all(
-            task["status"] not in {"pending", "in_progress"} for task in tasks.values()
-        )
 
     await wait_until(is_at_rest, within_s=ENDS_WITHIN_S)
     return await every_task(town.urls[0])
