@@ -32,6 +32,7 @@ _EXPECTED: Final = {
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
+    "invalid_key": "a text as key",
     "list_type": "a list",
     "model_type": "an object",
     "string_type": "a text",

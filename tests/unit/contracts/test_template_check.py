@@ -137,6 +137,21 @@ def test_a_misspelt_dependency_is_told_the_nearest_step() -> None:
     assert problem.message == "expected the name of a step, found 'validte_cart'; did you mean 'validate_cart'?"
 
 
+def test_keys_that_are_no_text_are_refused_wherever_they_stand() -> None:
+    template: Any = LEAST | {1: 2, "steps": [{"name": "s", 3: 4}], "environments": {5: {"steps": [{6: 7}]}}}
+
+    with pytest.raises(Refused) as refused:
+        from_mapping(template, "production")
+
+    assert [
+        (problem.pointer, problem.message) for problem in refused.value.problems if "as key" in problem.message
+    ] == [
+        ("/steps/0/3", "expected a text as key, found the number 3"),
+        ("/environments/5/steps/0/6", "expected a text as key, found the number 6"),
+        ("/1", "expected a text as key, found the number 1"),
+    ]
+
+
 def test_a_wrong_step_hides_nothing_that_is_wrong_with_the_others() -> None:
     steps = [
         {"name": 5, "depends_on": ["x"]},

@@ -52,8 +52,12 @@ def relation_problems(document: Object, environment: str | None, suggestions: Su
         if isinstance(overlay, Mapping):
             yield from _environment(base, str(name), overlay, set(of_base), suggestions)
     if environment is not None and environment not in environments:
-        message = f"expected {_one_of(environments)}, found {environment!r}"
-        yield _problem("unknown_environment", message + suggestions.nearest(environment, environments), "/environments")
+        names = [str(name) for name in environments]
+        expected = (
+            f"one of the environments {', '.join(names)}" if names else "no environment, as the template has none"
+        )
+        message = f"expected {expected}, found {environment!r}{suggestions.nearest(environment, names)}"
+        yield _problem("unknown_environment", message, "/environments")
 
 
 def _environment(
@@ -73,11 +77,6 @@ def _environment(
     for problem in (*view.graph(suggestions), *view.delays()):
         if problem not in of_base:
             yield problem.model_copy(update={"message": f"{problem.message}, in the environment {name!r}"})
-
-
-def _one_of(environments: Object) -> str:
-    names = ", ".join(str(name) for name in environments)
-    return f"one of the environments {names}" if names else "no environment, as the template has none"
 
 
 def _steps(part: Object, pointer: str) -> Iterator[Problem]:
