@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from psycopg.sql import SQL, Identifier
 
 from tools.servers import Nats, Postgres, Server, nats_server, own_server, postgres_server
@@ -19,8 +19,15 @@ from tools.servers import Nats, Postgres, Server, nats_server, own_server, postg
 TESTS = Path(__file__).parent
 SERVER_FIXTURES = {"nats_url", "own_nats", "own_postgres", "postgres_database", "postgres_url"}
 
-# A deadline would be a timed test. On CI the same commit gets the same examples.
-settings.register_profile("stepbus", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+# A deadline would be a timed test, and so would the check that examples are made fast enough. On CI the same commit
+# gets the same examples.
+settings.register_profile(
+    "stepbus",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("stepbus")
 
 

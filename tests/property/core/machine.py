@@ -1,8 +1,8 @@
 """Any commands in any order: the core must do what the model says, and keep its own books."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,30 +17,61 @@ from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.state import StepStatus, TaskState
 from stepbus.orchestrator.runtime.due import DueIndex
 from stepbus.orchestrator.testing.given import TASK_ID
-from tests.property.core.model import ENDED, IN_HAND, MOVING, SATISFIED, Fact, Model, Refused
+from tests.property.core.model import IN_HAND, MOVING, SATISFIED, Fact, Model, Refused
 from tests.property.core.strategies import templates
 
 UNKNOWN = "unknown"
 TRIES_WHEN_NOTHING_MOVES = 2
 
-results = st.sampled_from([None, 1, {"ok": True}])
-attempts = st.sampled_from([0, 0, 0, 0, -1, 1])  # how far an answer is from the current attempt
-errors = st.builds(
-    StepError,
-    code=st.just("broken"),
-    retryable=st.sampled_from([True, True, False]),
-    retry_after=st.sampled_from([None, None, 0, 2.5]),
-)
-paces = st.sampled_from((0, 1, 500, 15_000, 30_000))
-offs = st.sampled_from((0, 0, 0, -1, 60_000))  # how late a timer fires, or how early
-picks = st.integers(0, 20)
-seldom = st.sampled_from([False] * 9 + [True])
+CHOICES: dict[str, Sequence[Any]] = {
+    "pick": range(21),
+    "any_pick": range(1_000),
+    "off": (0, 0, 0, 0, -1, 1),
+    "off_ms": (0, 0, 0, -1, 60_000),
+    "pace_ms": (0, 1, 500, 15_000, 30_000),
+    "value": (None, 1, {"ok": True}),
+    "error": [
+        StepError(code="broken", retryable=retryable, retry_after=retry_after)
+        for retryable in (True, False)
+        for retry_after in (None, None, 0, 2.5)
+    ],
+    "is_meant": (False, False, False, True),
+    "seldom": (*[False] * 9, True),
+}
+"""What may be said of a turn: which step; how far off the current attempt, and off the time when something is due; how
+much time passes before; and with what it comes."""
+
+TURNS: dict[str, tuple[str, ...]] = {}
+"""The rules of the machine, and which choices each takes."""
+
+CHECKS: list[str] = []
+"""The invariants of the machine."""
+
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+def turn(*names: str) -> Callable[[Method], Method]:
+    """A rule with these choices, which a player without hypothesis can take too."""
+
+    def decorate(method: Method) -> Method:
+        TURNS[method.__name__] = names
+        choices: dict[str, Any] = {name: st.sampled_from(CHOICES[name]) for name in names}
+        as_rule: Any = rule
+        return cast("Method", as_rule(**choices)(method))
+
+    return decorate
+
+
+def check(method: Method) -> Method:
+    """An invariant, which a player without hypothesis can look at too."""
+    CHECKS.append(method.__name__)
+    return invariant()(method)
 
 
 class TaskMachine(RuleBasedStateMachine):
     """One task, driven by whoever may speak to it. Some time after it came to a stand another one begins."""
 
-    @initialize(template=templates(deadlines=True), left_out=st.lists(picks, max_size=2))
+    @initialize(template=templates(deadlines=True), left_out=st.lists(st.sampled_from(CHOICES["pick"]), max_size=2))
     def choose(self, template: TaskTemplate, left_out: list[int]) -> None:
         self.now_ms = 1_000_000
         self.plan = Plan.of(template)
@@ -110,71 +141,71 @@ class TaskMachine(RuleBasedStateMachine):
     def due_of(self, name: str) -> int | None:
         return self.model.due_ms(name) if name != UNKNOWN else None
 
-    @rule(pick=picks, off=attempts, result=results, pace_ms=paces)
-    def complete(self, pick: int, off: int, result: Any, pace_ms: int) -> None:
+    @turn("pick", "off", "value", "pace_ms")
+    def complete(self, pick: int, off: int, value: Any, pace_ms: int) -> None:
         name = self.step_of(pick, *IN_HAND)
-        self.apply(c.CompleteStep(TASK_ID, name, self.attempt_of(name, off), result, self.after(pace_ms)))
+        self.apply(c.CompleteStep(TASK_ID, name, self.attempt_of(name, off), value, self.after(pace_ms)))
 
-    @rule(pick=picks, off=attempts, error=errors, pace_ms=paces)
+    @turn("pick", "off", "error", "pace_ms")
     def fail(self, pick: int, off: int, error: StepError, pace_ms: int) -> None:
         name = self.step_of(pick, *IN_HAND)
         self.apply(c.FailStep(TASK_ID, name, self.attempt_of(name, off), error, self.after(pace_ms)))
 
-    @rule(pick=picks, off=attempts, progress=results, pace_ms=paces)
-    def beat(self, pick: int, off: int, progress: Any, pace_ms: int) -> None:
+    @turn("pick", "off", "value", "pace_ms")
+    def beat(self, pick: int, off: int, value: Any, pace_ms: int) -> None:
         name = self.step_of(pick, *IN_HAND)
-        self.apply(c.RecordHeartbeat(TASK_ID, name, self.attempt_of(name, off), progress, self.after(pace_ms)))
+        self.apply(c.RecordHeartbeat(TASK_ID, name, self.attempt_of(name, off), value, self.after(pace_ms)))
 
-    @rule(pick=picks, off=attempts, off_ms=offs)
+    @turn("pick", "off", "off_ms")
     def time_out_step(self, pick: int, off: int, off_ms: int) -> None:
         name = self.step_of(pick, *IN_HAND)
         at_ms = self.when_due(self.due_of(name), off_ms)
         self.apply(c.TimeOutStep(TASK_ID, name, self.attempt_of(name, off), at_ms))
 
-    @rule(pick=picks, off=attempts, off_ms=offs)
+    @turn("pick", "off", "off_ms")
     def dispatch_retry(self, pick: int, off: int, off_ms: int) -> None:
         name = self.step_of(pick, "waiting_for_retry")
         at_ms = self.when_due(self.due_of(name), off_ms)
         self.apply(c.DispatchRetry(TASK_ID, name, self.attempt_of(name, off), at_ms))
 
-    @rule(off_ms=offs, is_meant=seldom)
+    @turn("off_ms", "is_meant")
     def time_out_task(self, *, off_ms: int, is_meant: bool) -> None:
         self.apply(c.TimeOutTask(TASK_ID, self.when_due(self.model.deadline_ms() if is_meant else None, off_ms)))
 
-    @rule(pick=picks)
+    @turn("pick")
     def retry_step(self, pick: int) -> None:
         stuck = self.model.within("error", "cancelled")
         name = self.step_of(pick, *(("error", "cancelled") if stuck else ("waiting_for_retry",)))
         self.apply(c.RetryStep(TASK_ID, name, "again", self.now_ms))
 
-    @rule(pick=picks, result=results)
-    def resolve_step(self, pick: int, result: Any) -> None:
+    @turn("pick", "value")
+    def resolve_step(self, pick: int, value: Any) -> None:
         stuck = self.model.within("error", "cancelled")
         name = self.step_of(pick, *(("error", "cancelled") if stuck else MOVING))
-        self.apply(c.ResolveStep(TASK_ID, name, result, "by hand", self.now_ms))
+        self.apply(c.ResolveStep(TASK_ID, name, value, "by hand", self.now_ms))
 
-    @rule(is_meant=seldom)
-    def cancel_task(self, *, is_meant: bool) -> None:
-        if is_meant or self.model.task() != "in_progress":
+    @turn("seldom")
+    def cancel_task(self, *, seldom: bool) -> None:
+        if seldom or not self.model.is_running():
             self.apply(c.CancelTask(TASK_ID, "stop", self.now_ms))
 
-    @rule(is_meant=seldom)
-    def resolve_task(self, *, is_meant: bool) -> None:
-        if is_meant or self.model.task() in ENDED:
+    @turn("seldom")
+    def resolve_task(self, *, seldom: bool) -> None:
+        if seldom or not self.model.is_running():
             self.apply(c.ResolveTask(TASK_ID, "done", self.now_ms))
 
-    @rule(pick=st.integers(0, 10**6))
-    def repeat_what_was_said(self, pick: int) -> None:
-        self.apply(self.said[pick % len(self.said)])
+    @turn("any_pick")
+    def repeat_what_was_said(self, any_pick: int) -> None:
+        self.apply(self.said[any_pick % len(self.said)])
 
     @precondition(lambda self: self.timers.next_ms() is not None)
-    @rule(late_ms=st.sampled_from((0, 0, 60_000)))
-    def fire_what_is_due(self, late_ms: int) -> None:
-        self.when_due(self.timers.next_ms(), late_ms)
+    @turn("off_ms")
+    def fire_what_is_due(self, off_ms: int) -> None:
+        self.when_due(self.timers.next_ms(), off_ms)
         for command in self.timers.due(self.now_ms, 100):
             self.apply(command)
 
-    @invariant()
+    @check
     def the_steps_are_where_the_model_has_them(self) -> None:
         statuses = {name: StepStatus(self.state.step_status[number]).name.lower() for name, number in self.numbers()}
         assert statuses == self.by_name(self.model.step)
@@ -187,20 +218,20 @@ class TaskMachine(RuleBasedStateMachine):
         results = {name: self.state.results.get(number) for name, number in self.numbers()}
         assert results == self.by_name(self.model.result)
 
-    @invariant()
+    @check
     def the_task_is_where_the_model_has_it(self) -> None:
         assert self.state.status.value == self.model.task()
         assert self.state.deadline_at_ms == self.model.deadline_ms()
         assert self.state.events == len(self.history)
 
-    @invariant()
+    @check
     def the_counts_are_those_of_the_steps(self) -> None:
         waiting = {name: self.state.waiting[number] for name, number in self.numbers()}
         assert waiting == self.by_name(self.model.unsatisfied_before)
         counts = (self.state.moving, self.state.satisfied, self.state.failed)
         assert counts == tuple(len(self.model.within(*kind)) for kind in (MOVING, SATISFIED, {"error"}))
 
-    @invariant()
+    @check
     def the_timers_are_those_of_the_steps_that_move(self) -> None:
         expected = {
             name: (self.model.due_ms(name), self.model.attempts(name), self.model.step(name) == "waiting_for_retry")
@@ -215,12 +246,12 @@ class TaskMachine(RuleBasedStateMachine):
         assert {step: (timer.due_ms, timer.attempt, timer.retry) for step, timer in found.items()} == expected
         assert self.timers.next_ms() == min((due_ms or 0 for due_ms, _, _ in expected.values()), default=None)
 
-    @invariant()
+    @check
     def a_restart_keeps_the_timers(self) -> None:
         loaded = DueIndex.load(json.loads(json.dumps(self.timers.dump())))
         assert (loaded.tasks, loaded.next_ms()) == (self.timers.tasks, self.timers.next_ms())
 
-    @invariant()
+    @check
     def a_replay_gives_the_live_state(self) -> None:
         replayed = TaskState.blank(TASK_ID, self.plan)
         for event in self.history:
@@ -228,7 +259,7 @@ class TaskMachine(RuleBasedStateMachine):
         replayed.version = self.state.version
         assert replayed.digest() == self.state.digest()
 
-    @invariant()
+    @check
     def a_running_task_moves_and_one_that_does_not_move_has_said_so(self) -> None:
         assert self.model.is_running() == bool(self.model.within(*MOVING))
         if self.model.task() == "error":

@@ -5,4 +5,4 @@ from hypothesis import settings
 from tests.property.core.machine import TaskMachine
 
 TestTask = TaskMachine.TestCase
-TestTask.settings = settings(max_examples=80, stateful_step_count=50)
+TestTask.settings = settings(max_examples=60, stateful_step_count=50)

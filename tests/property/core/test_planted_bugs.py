@@ -7,8 +7,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from stepbus.contracts import events as e
 from stepbus.contracts.template import TaskTemplate
@@ -24,9 +22,9 @@ from stepbus.orchestrator.runtime import due
 from stepbus.orchestrator.runtime.due import DueIndex
 from stepbus.orchestrator.testing.simulate import Script, StepScript, simulate
 from tests.property.core.legal import unlawful
-from tests.property.core.machine import TaskMachine
+from tests.property.core.machine import CHECKS, CHOICES, TURNS, TaskMachine
 from tests.property.core.test_simulate import foretold
-from tests.unit.core.examples import RETRY, step, template
+from tests.unit.core.examples import step, template
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
@@ -189,34 +187,54 @@ SEEN_IN_THE_ORDER_OF_EVENTS = [
 ]
 
 
-def run_the_machine() -> None:
-    until_found = settings(
-        max_examples=500,
-        stateful_step_count=50,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        database=None,
-        derandomize=True,
-    )
-    run_state_machine_as_test(TaskMachine, settings=until_found)
+def play(seed: int, turns: int = 100) -> None:
+    """Take the machine's rules at random, and make its checks: the way to a bug without that to its least example."""
+    random = Random(seed)  # noqa: S311 - examples, not secrets
+    machine = TaskMachine()
+    machine.choose(random_template(random), random.sample(CHOICES["pick"], random.randint(0, 2)))
+    for _ in range(turns):
+        name = random.choice(list(TURNS))
+        if name != "fire_what_is_due" or machine.timers.next_ms() is not None:
+            getattr(machine, name)(**{choice: random.choice(CHOICES[choice]) for choice in TURNS[name]})
+        for check in CHECKS:
+            getattr(machine, check)()
+
+
+def play_much() -> None:
+    for seed in range(40):
+        play(seed)
+
+
+def random_template(random: Random) -> TaskTemplate:
+    names = [f"s{number}" for number in range(random.randint(1, 6))]
+    steps = [
+        step(
+            f"{name} < {' '.join(random.sample(names[:number], random.randint(0, min(number, 2))))}",
+            timeout=random.choice(["100ms", "30s", "10m"]),
+            skippable=random.random() < 0.3,
+            retry={
+                "max_attempts": random.randint(1, 3),
+                "backoff": random.choice(["fixed", "linear", "exponential"]),
+                "initial": random.choice(["0s", "1s", "20s"]),
+                "max": "20s",
+                "jitter": random.choice([0.0, 0.5]),
+            },
+        )
+        for number, name in enumerate(names)
+    ]
+    random.shuffle(steps)
+    return template(*steps, **random.choice([{}, {"timeout": "1m"}, {"timeout": "1h"}]))
 
 
 def random_case(seed: int) -> tuple[TaskTemplate, Script]:
     random = Random(seed)  # noqa: S311 - examples, not secrets
-    names = [f"s{number}" for number in range(random.randint(2, 6))]
-    steps = [
-        step(
-            f"{name} < {' '.join(random.sample(names[:number], random.randint(0, min(number, 2))))}",
-            retry={**RETRY, "max_attempts": random.randint(1, 3), "initial": random.choice(["0s", "1s"])},
-        )
-        for number, name in enumerate(names)
-    ]
+    drawn = random_template(random).model_copy(update={"timeout": None})
     scripts = {
-        name: StepScript(fail=random.randint(0, 3), timeout=random.randint(0, 1), permanent=random.random() < 0.3)
-        for name in names
+        told.name: StepScript(fail=random.randint(0, 3), timeout=random.randint(0, 1), permanent=random.random() < 0.3)
+        for told in drawn.steps
         if random.random() < 0.3
     }
-    return template(*steps), Script(steps=scripts, seed=seed, duplicates=0.5, shuffle=True)
+    return drawn, Script(steps=scripts, seed=seed, duplicates=0.5, shuffle=True)
 
 
 def run_simulations() -> None:
@@ -231,7 +249,7 @@ def test_the_machine_finds_it(bug: str, monkeypatch: Patch) -> None:
     BUGS[bug](monkeypatch)
 
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the bug leads to: a wrong state, or a crash
-        run_the_machine()
+        play_much()
 
 
 @pytest.mark.parametrize("bug", SEEN_IN_THE_ORDER_OF_EVENTS)
@@ -243,4 +261,5 @@ def test_the_simulations_find_it(bug: str, monkeypatch: Patch) -> None:
 
 
 def test_without_a_bug_nothing_is_found() -> None:
+    play_much()
     run_simulations()

@@ -71,7 +71,7 @@ def as_bytes(simulation: Simulation) -> bytes:
     return b"\n".join(map(e.encode_record, records))
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data(), template=templates())
 def test_a_history_is_lawful_and_the_one_that_its_script_foretells(data: st.DataObject, template: TaskTemplate) -> None:
     script = data.draw(scripts(template))
@@ -83,7 +83,7 @@ def test_a_history_is_lawful_and_the_one_that_its_script_foretells(data: st.Data
     assert Counter(history) == foretold(template, script)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data(), template=templates(deadlines=True))
 def test_a_history_with_a_deadline_is_lawful(data: st.DataObject, template: TaskTemplate) -> None:
     simulation = simulate(template, data.draw(scripts(template)))

@@ -133,6 +133,7 @@ def test_only_skippable_steps_of_the_template_can_be_bypassed() -> None:
 
     outcome.refused("task.not_skippable", "task.unknown_step", kind="invalid")
     assert outcome.decision.rejection is not None
+    assert outcome.decision.rejection.code == "task.not_skippable"
     assert [problem.pointer for problem in outcome.decision.rejection.problems] == [
         "/bypass_steps/1",
         "/bypass_steps/2",
