@@ -48,6 +48,11 @@ class EmbeddedServer(Protocol):
 
     url: str
 
+    @property
+    def pid(self) -> int | None:
+        """Give the process that runs now."""
+        ...
+
     async def start(self) -> None:
         """Begin; on return it can be connected to."""
         ...
@@ -90,7 +95,7 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         bus_url = settings.bus if settings.bus != "embedded" else await _embedded(settings, stack)
         store = await stack.enter_async_context(opened_store(settings))
         views = await stack.enter_async_context(opened_views(settings))
-        bus = await stack.enter_async_context(_opened_bus(settings, bus_url))
+        bus = await stack.enter_async_context(opened_bus(settings, bus_url))
         serving = await Serving.open(store, bus, settings.partitions, settings.environment, _limits(settings))
         if "coordinator" in roles:
             await serving.coordinate()
@@ -148,7 +153,8 @@ def views_rebuilder() -> Rebuilder:
 
 
 @asynccontextmanager
-async def _opened_bus(settings: Settings, url: str) -> AsyncIterator[Bus]:
+async def opened_bus(settings: Settings, url: str) -> AsyncIterator[Bus]:
+    """Give the bus behind the URL, with the prefix and so on of the settings, open for the length of the block."""
     factory = _adapter(url).bus
     if factory is None:
         raise refuse(
@@ -163,15 +169,21 @@ async def _opened_bus(settings: Settings, url: str) -> AsyncIterator[Bus]:
 
 async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
     """Start the embedded broker if there is one, and give its URL; else the bus within this process."""
-    entries = entry_points(group="stepbus.embedded")
-    try:
-        make = next(iter(entries)).load()
-    except (StopIteration, ImportError):
+    server = embedded_server(settings.data / "nats", settings.nats_port)
+    if server is None:
         return "memory:dev"
-    server: EmbeddedServer = make(settings.data / "nats", settings.nats_port)
     await server.start()
     stack.push_async_callback(server.stop)
     return server.url
+
+
+def embedded_server(folder: Path, port: int = 0) -> EmbeddedServer | None:
+    """Give a broker that keeps its files in the folder, not started yet; None where none is installed."""
+    try:
+        make: Callable[[Path, int], EmbeddedServer] = next(iter(entry_points(group="stepbus.embedded"))).load()
+    except (StopIteration, ImportError):
+        return None
+    return make(folder, port)
 
 
 def _adapter(url: str) -> Adapter:

@@ -129,6 +129,11 @@ def load_settings(file: Path | None = None, overrides: Mapping[str, object] | No
     return read_settings(file, os.environ, overrides or {})
 
 
+def environment_without_settings() -> dict[str, str]:
+    """Give this process's environment as a child should have it that is told all of its settings otherwise."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
 def read_settings(file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> LoadedSettings:
     """Give the settings that a file, an environment and overrides make, each stronger than the one before.
 

@@ -18,6 +18,7 @@ app = group_of(
         "rebuild": "Make the views anew from the log.",
         "verify": "Check the invariants of every task, from the log alone.",
         "quarantine": "List, show and resubmit messages that could not be applied.",
+        "bench": "Measure the workloads, and beside each the limits that this machine sets.",
         "config": "Show every setting: its value, and where it comes from.",
         "version": "Show the version of stepbus.",
     },

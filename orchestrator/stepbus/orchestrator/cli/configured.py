@@ -28,11 +28,20 @@ def loaded(config: Path | None, assignments: list[str] | None, **named: object) 
         Refused: a setting is unknown or unfit.
         typer.BadParameter: an assignment has no `=`.
     """
-    overrides: dict[str, object] = {}
+    given = {name: value for name, value in named.items() if value is not None}
+    return load_settings(config, assigned(assignments) | given)
+
+
+def assigned(assignments: list[str] | None) -> dict[str, object]:
+    """Give the settings of `NAME=VALUE` assignments.
+
+    Raises:
+        typer.BadParameter: an assignment has no `=`.
+    """
+    values: dict[str, object] = {}
     for assignment in assignments or ():
         name, equals, value = assignment.partition("=")
         if not equals:
             raise typer.BadParameter(f"expected NAME=VALUE, found {assignment!r}", param_hint="--set")
-        overrides[name] = value
-    overrides |= {name: value for name, value in named.items() if value is not None}
-    return load_settings(config, overrides)
+        values[name] = value
+    return values

@@ -1,0 +1,59 @@
+"""What is to be measured: one workload on one bus and one store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+WorkerKind = Literal["bare", "library"]
+
+MEMORY = "memory"
+NATS = "nats"
+SQLITE = "sqlite"
+_SHORTEST = 0.1
+
+
+class Plan(BaseModel):
+    """All that a measurement is told.
+
+    Shape: `bus` is `memory`, `nats` (a server of our own) or a broker's URL; `store` is `sqlite` or a database's URL;
+    a fresh folder or schema is made in it. `settings` go to the coordinator. `scale` shrinks the workload. The runs
+    are cut to end within `budget_s`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: str
+    bus: str = MEMORY
+    store: str = SQLITE
+    worker: WorkerKind = "bare"
+    workers: int = 1
+    runs: int = 5
+    scale: float = 1.0
+    views: bool = False
+    floor: bool = True
+    folder: Path
+    settings: Mapping[str, Any] = {}
+    budget_s: float = 50.0
+
+    @property
+    def time_scale(self) -> float:
+        """Give the share of its usual time that a stretch of time has."""
+        return max(self.scale, _SHORTEST)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Say whether coordinator, workers and client share one process."""
+        return self.bus == MEMORY
+
+    @property
+    def bus_kind(self) -> str:
+        """Give the kind of the bus, without its place."""
+        return self.bus.partition(":")[0]
+
+    @property
+    def store_kind(self) -> str:
+        """Give the kind of the store, without its place."""
+        kind = self.store.partition(":")[0]
+        return "postgres" if kind == "postgresql" else kind
