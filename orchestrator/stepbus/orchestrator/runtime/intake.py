@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from uuid import UUID, uuid5
 
@@ -72,9 +72,24 @@ class Intake:
         Raises:
             StoreUnavailable: nothing is known to be stored; hand the message back.
         """
+        return await self._kept(delivery, self._begin(delivery))
+
+    def _begin(self, delivery: Delivery) -> Awaitable[Outcome]:
+        """Read the message and have what it says decided; awaiting gives what became of it."""
         try:
             event = envelope.read(delivery.body, delivery.headers)
-            return await self._apply(event, delivery)
+            message = messages.read(event)
+            if isinstance(message, messages.Answer) and delivery.channel.startswith("results."):
+                cause = _cause(event, f"worker/{message.worker or event.source}")
+                return self._heard(message, cause, delivery, self._submit(message, cause))
+        except Exception as error:  # noqa: BLE001 - raised again where the message is at hand to be kept
+            return _raising(error)
+        return asyncio.ensure_future(self._apply(event, message, delivery))
+
+    async def _kept(self, delivery: Delivery, begun: Awaitable[Outcome]) -> Outcome:
+        """Await what was begun; a message that fails is kept in quarantine, unless the store is away."""
+        try:
+            return await begun
         except Refused as refusal:
             return await self._quarantine(delivery, refusal.problems)
         except StoreUnavailable:
@@ -98,28 +113,27 @@ class Intake:
     async def _settle(
         self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]
     ) -> None:
+        """Begin all, so that one round can decide them; then await each, and ack what is in the log."""
         try:
-            outcomes = await asyncio.gather(*map(self.apply, deliveries), return_exceptions=True)
-            applied = []
-            for delivery, outcome in zip(deliveries, outcomes, strict=True):
-                if isinstance(outcome, Outcome):
-                    applied.append(delivery)
-                else:
-                    _log.warning("a message of %s goes back: %r", delivery.channel, outcome)
+            applied: list[Delivery] = []
+            for delivery, begun in [(delivery, self._begin(delivery)) for delivery in deliveries]:
+                try:
+                    await self._kept(delivery, begun)
+                except StoreUnavailable as error:
+                    _log.warning("a message of %s goes back: %s", delivery.channel, error)
                     await subscription.nack(delivery, _HAND_BACK_S)
+                else:
+                    applied.append(delivery)
             await subscription.ack(applied)
         finally:
             done()
 
-    async def _apply(self, event: CloudEvent, delivery: Delivery) -> Outcome:
-        message = messages.read(event)
+    async def _apply(self, event: CloudEvent, message: messages.Message, delivery: Delivery) -> Outcome:
         match delivery.channel.partition(".")[0], message:
             case "tasks", messages.TaskRequested():
                 return await self._requested(event, message, delivery)
             case "tasks", messages.TaskCancelRequested():
                 return await self._cancel_requested(event, message, delivery)
-            case "results", messages.StepCompleted() | messages.StepFailed() | messages.StepHeartbeat():
-                return await self._answered(event, message, delivery)
             case "results", messages.QuarantineEntry():
                 return await self._handed_over(message)
         raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
@@ -158,13 +172,27 @@ class Intake:
             return await self._quarantine(delivery, _under_data(outcome.rejection.problems))
         return outcome
 
-    async def _answered(self, event: CloudEvent, answer: messages.Answer, delivery: Delivery) -> Outcome:
+    async def _handed_over(self, entry: messages.QuarantineEntry) -> Outcome:
+        """Keep what a worker found to be no job: as if it had been refused here, with the worker's reason."""
+        try:
+            body = b64decode(entry.body, validate=True)
+            problem = Problem(code=entry.code, message=entry.reason, pointer=entry.pointer)
+        except ValueError as error:
+            raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
+        return await self._quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
+
+    def _submit(self, answer: messages.Answer, cause: Cause) -> Awaitable[Outcome]:
         expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
         if not hmac.compare_digest(expected.encode(), answer.token.encode()):
             raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
-        cause = _cause(event, f"worker/{answer.worker or event.source}")
         command = _answer_command(answer, self._coordinator.clock.now_ms())
-        outcome = await self._coordinator.submit(TaskIntent(command, cause))
+        return self._coordinator.submit(TaskIntent(command, cause))
+
+    async def _heard(
+        self, answer: messages.Answer, cause: Cause, delivery: Delivery, decided: Awaitable[Outcome]
+    ) -> Outcome:
+        """Await the decision; an answer that changes nothing is noted, one of nothing we know is kept in quarantine."""
+        outcome = await decided
         if outcome.rejection is None:
             return outcome
         if outcome.rejection.kind == "missing":
@@ -180,15 +208,6 @@ class Intake:
             worker=answer.worker,
         )
         return await self._coordinator.submit(ignored(answer.task_id, note, _fingerprint(delivery.body), cause))
-
-    async def _handed_over(self, entry: messages.QuarantineEntry) -> Outcome:
-        """Keep what a worker found to be no job: as if it had been refused here, with the worker's reason."""
-        try:
-            body = b64decode(entry.body, validate=True)
-            problem = Problem(code=entry.code, message=entry.reason, pointer=entry.pointer)
-        except ValueError as error:
-            raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
-        return await self._quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
 
     async def _reject(
         self, delivery: Delivery, event: CloudEvent, replyto: str | None, problems: Sequence[Problem]
@@ -240,3 +259,7 @@ def _under_data(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 def _fingerprint(body: bytes) -> str:
     return sha256(body).hexdigest()
+
+
+async def _raising(error: Exception) -> Outcome:
+    raise error
