@@ -148,3 +148,8 @@ def test_schema_and_bypass_problems_are_told_together() -> None:
     assert outcome.decision.rejection is not None
     assert [problem.code for problem in outcome.decision.rejection.problems][-1] == "task.not_skippable"
     assert len(outcome.decision.rejection.problems) == 2
+
+
+def test_of_very_many_problems_the_first_hundred_are_told() -> None:
+    bypass = tuple(f"nowhere_{number}" for number in range(500))
+    FORK().when(request(FORK, bypass_steps=bypass)).refused(*["task.unknown_step"] * 100)

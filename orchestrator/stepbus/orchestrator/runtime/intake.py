@@ -10,7 +10,8 @@ import asyncio
 import hmac
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID, uuid5
 
@@ -39,6 +40,18 @@ def task_id_of(request: messages.TaskRequested, tenant: str, request_id: str) ->
     if request.idempotency_key is not None:
         return uuid5(e.STREAMS, f"{tenant}/key/{request.idempotency_key}")
     return uuid5(e.STREAMS, f"{tenant}/request/{request_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """An answer that waits for its round."""
+
+    answer: messages.Answer
+    cause: Cause
+    decided: "asyncio.Future[Outcome]"
+
+
+_Begun = Exception | _Submitted | asyncio.Future[Outcome]
 
 
 class Intake:
@@ -74,22 +87,28 @@ class Intake:
         """
         return await self._kept(delivery, self._begin(delivery))
 
-    def _begin(self, delivery: Delivery) -> Awaitable[Outcome]:
-        """Read the message and have what it says decided; awaiting gives what became of it."""
+    def _begin(self, delivery: Delivery) -> _Begun:
+        """Read the message and have what it says decided."""
         try:
             event = envelope.read(delivery.body, delivery.headers)
             message = messages.read(event)
             if isinstance(message, messages.Answer) and delivery.channel.startswith("results."):
                 cause = _cause(event, f"worker/{message.worker or event.source}")
-                return self._heard(message, cause, delivery, self._submit(message, cause))
+                return _Submitted(message, cause, self._submit(message, cause))
         except Exception as error:  # noqa: BLE001 - raised again where the message is at hand to be kept
-            return _raising(error)
+            return error
         return asyncio.ensure_future(self._apply(event, message, delivery))
 
-    async def _kept(self, delivery: Delivery, begun: Awaitable[Outcome]) -> Outcome:
+    async def _kept(self, delivery: Delivery, begun: _Begun) -> Outcome:
         """Await what was begun; a message that fails is kept in quarantine, unless the store is away."""
         try:
-            return await begun
+            match begun:
+                case Exception():
+                    raise begun  # noqa: TRY301 - caught below like what is raised while awaiting
+                case _Submitted():
+                    return await self._heard(begun, delivery)
+                case _:
+                    return await begun
         except Refused as refusal:
             return await self._quarantine(delivery, refusal.problems)
         except StoreUnavailable:
@@ -114,11 +133,12 @@ class Intake:
         self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]
     ) -> None:
         """Begin all, so that one round can decide them; then await each, and ack what is in the log."""
+        begun = [self._begin(delivery) for delivery in deliveries]
         try:
             applied: list[Delivery] = []
-            for delivery, begun in [(delivery, self._begin(delivery)) for delivery in deliveries]:
+            for delivery, beginning in zip(deliveries, begun, strict=True):
                 try:
-                    await self._kept(delivery, begun)
+                    await self._kept(delivery, beginning)
                 except StoreUnavailable as error:
                     _log.warning("a message of %s goes back: %s", delivery.channel, error)
                     await subscription.nack(delivery, _HAND_BACK_S)
@@ -126,6 +146,9 @@ class Intake:
                     applied.append(delivery)
             await subscription.ack(applied)
         finally:
+            for beginning in begun:
+                if isinstance(beginning, asyncio.Future):
+                    beginning.cancel()
             done()
 
     async def _apply(self, event: CloudEvent, message: messages.Message, delivery: Delivery) -> Outcome:
@@ -181,18 +204,17 @@ class Intake:
             raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
         return await self._quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
 
-    def _submit(self, answer: messages.Answer, cause: Cause) -> Awaitable[Outcome]:
+    def _submit(self, answer: messages.Answer, cause: Cause) -> "asyncio.Future[Outcome]":
         expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
         if not hmac.compare_digest(expected.encode(), answer.token.encode()):
             raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
         command = _answer_command(answer, self._coordinator.clock.now_ms())
         return self._coordinator.submit(TaskIntent(command, cause))
 
-    async def _heard(
-        self, answer: messages.Answer, cause: Cause, delivery: Delivery, decided: Awaitable[Outcome]
-    ) -> Outcome:
+    async def _heard(self, submitted: _Submitted, delivery: Delivery) -> Outcome:
         """Await the decision; an answer that changes nothing is noted, one of nothing we know is kept in quarantine."""
-        outcome = await decided
+        answer = submitted.answer
+        outcome = await submitted.decided
         if outcome.rejection is None:
             return outcome
         if outcome.rejection.kind == "missing":
@@ -207,7 +229,9 @@ class Intake:
             answer_type=answer.TYPE,
             worker=answer.worker,
         )
-        return await self._coordinator.submit(ignored(answer.task_id, note, _fingerprint(delivery.body), cause))
+        return await self._coordinator.submit(
+            ignored(answer.task_id, note, _fingerprint(delivery.body), submitted.cause)
+        )
 
     async def _reject(
         self, delivery: Delivery, event: CloudEvent, replyto: str | None, problems: Sequence[Problem]
@@ -254,12 +278,8 @@ def _cause(event: CloudEvent, actor: str) -> Cause:
 
 def _under_data(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Give the problems of a request with pointers into the message that carried it."""
-    return tuple(problem.model_copy(update={"pointer": f"/data{problem.pointer}"}) for problem in problems)
+    return tuple(problem.under("/data") for problem in problems)
 
 
 def _fingerprint(body: bytes) -> str:
     return sha256(body).hexdigest()
-
-
-async def _raising(error: Exception) -> Outcome:
-    raise error

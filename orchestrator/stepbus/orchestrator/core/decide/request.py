@@ -1,9 +1,10 @@
 """A task is asked for."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from stepbus.contracts import events as e
-from stepbus.contracts.problems import Problem
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem
 from stepbus.orchestrator.core.commands import RequestTask
 from stepbus.orchestrator.core.decide.decision import NOTHING, Decision, Rejection, dispatch
 from stepbus.orchestrator.core.readiness import at_start
@@ -14,7 +15,8 @@ def request_task(state: TaskState, command: RequestTask) -> Decision:
     """Accept the task and dispatch its first steps, or say all that is wrong with the request."""
     if state.version:
         return NOTHING
-    problems = (*command.plan.context_problems(command.context), *_bypass_problems(command))
+    found = chain(command.plan.context_problems(command.context), _bypass_problems(command))
+    problems = tuple(islice(found, MAX_PROBLEMS))
     if problems:
         return Decision(rejection=Rejection(problems, "invalid"))
     template = command.plan.template
