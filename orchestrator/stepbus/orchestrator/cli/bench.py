@@ -50,7 +50,7 @@ def bench(  # noqa: PLR0913 - each is an option
     scale: Annotated[float, typer.Option(min=0.001, max=1, help="This share of the size: for trying out.")] = 1.0,
     budget: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="What does not fit is cut.")] = 50.0,
     views: Annotated[bool, typer.Option("--views", help="Keep the read models too.")] = False,
-    floor: Annotated[bool, typer.Option("--floor/--no-floor", help="Measure bus and log alone too.")] = True,
+    no_floor: Annotated[bool, typer.Option("--no-floor", help="Leave out bus and log alone.")] = False,
     data: Annotated[
         Path,
         typer.Option("--data", metavar="FOLDER", exists=True, file_okay=False, help="Where the files are meanwhile."),
@@ -74,7 +74,7 @@ def bench(  # noqa: PLR0913 - each is an option
             runs=runs,
             scale=scale,
             views=views,
-            floor=floor,
+            floor=not no_floor,
             folder=data.absolute(),
             settings=settings,
             budget_s=budget,
