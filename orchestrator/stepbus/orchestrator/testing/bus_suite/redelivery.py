@@ -54,6 +54,15 @@ class Redelivery(Bench):
 
         assert (await receive_one(subscription)).count == 2
 
+    async def test_what_a_reader_never_asked_for_goes_to_another_and_not_to_him_as_well(self, bus: Bus) -> None:
+        idle = await bus.subscribe(JOBS, in_hand=1)
+        await publish(bus, message(1))
+        busy = await bus.subscribe(JOBS)
+
+        await busy.ack([await receive_one(busy)])
+
+        await demand_silence(idle, 0.1)
+
     async def test_a_nacked_message_comes_again_at_once(self, bus: Bus) -> None:
         await publish(bus, message(1))
         subscription = await bus.subscribe(JOBS, in_hand=1)
