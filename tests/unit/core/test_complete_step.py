@@ -194,6 +194,28 @@ def test_a_result_that_breaks_its_schema_in_the_last_attempt_fails_the_step_for_
     assert outcome.decision.events[1:] == (task_failed("a"),)
 
 
+def test_of_a_result_that_is_all_wrong_twenty_reasons_are_kept() -> None:
+    given = stories(step("a", result_schema={"items": {"type": "integer"}}))
+
+    outcome = given(accepted(given), dispatched("a")).when(complete("a", result=["x"] * 10_000))
+
+    (event,) = outcome.decision.events
+    assert isinstance(event, e.StepFailed)
+    assert [problem["pointer"] for problem in event.error.details["problems"]] == [f"/result/{n}" for n in range(20)]
+
+
+def test_a_reason_with_long_names_is_told_within_the_limits_of_a_failure() -> None:
+    given = stories(step("a", result_schema={"additionalProperties": {"additionalProperties": False}}))
+    outer, inner = "o" * 1_000, "i" * 5_000
+
+    outcome = given(accepted(given), dispatched("a")).when(complete("a", result={outer: {inner: 1}}))
+
+    (event,) = outcome.decision.events
+    assert isinstance(event, e.StepFailed)
+    assert f"at /result/{outer}, by the template's result_schema" in event.error.message
+    assert len(event.error.message) > 2_000
+
+
 def test_a_result_that_keeps_its_schema_completes_the_step() -> None:
     TYPED(accepted(TYPED), dispatched("a")).when(complete("a", result={"id": 1})).then(
         completed("a", result={"id": 1}), dispatched("b")

@@ -122,6 +122,8 @@ def test_what_several_steps_release_together_is_in_the_order_of_the_template() -
     assert released(state, (1, 0)) == [2, 3, 4]
     assert released(state, (0,)) == [3]
     assert released(state, ()) == []
+    absorb(state, completed("y"))
+    assert released(state, (1, 0)) == [2, 4]
 
 
 def test_the_first_steps_of_a_task_are_its_roots() -> None:

@@ -67,6 +67,10 @@ def test_progress_of_a_short_attempt_is_recorded_with_the_beat_that_its_deadline
     ONE(*STARTED, recorded(NOW)).when(beat("a", progress={"done": 0}, at=at)).then(recorded(at, {"done": 0}))
 
 
+def test_progress_of_a_short_attempt_is_not_recorded_before_half_its_timeout() -> None:
+    ONE(*STARTED, recorded(NOW)).when(beat("a", progress={"done": 0}, at=NOW + 14_999)).then()
+
+
 def test_a_beat_delivered_twice_decides_nothing() -> None:
     ONE(*STARTED).when(beat("a", at=NOW + 5)).when(beat("a", at=NOW + 5)).then()
 

@@ -4,6 +4,7 @@ Only the current attempt of a step in hand is heard; any other answer changes no
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError
@@ -15,6 +16,7 @@ from stepbus.orchestrator.core.retry import delay_ms
 from stepbus.orchestrator.core.state import ENDED_TASK, IN_HAND, MOVING, StepStatus, TaskState
 
 PROGRESS_EVERY_MS = 30_000
+TOLD_PROBLEMS = 20
 
 
 def complete_step(state: TaskState, command: CompleteStep) -> Decision:
@@ -22,7 +24,7 @@ def complete_step(state: TaskState, command: CompleteStep) -> Decision:
     number = state.plan.index.get(command.step)
     if number is None or not _is_current(state, number, command):
         return _unheard(state, number, command)
-    problems = tuple(state.plan.result_problems(number, command.result))
+    problems = tuple(islice(state.plan.result_problems(number, command.result), TOLD_PROBLEMS))
     if problems:
         return _failed(state, number, command.attempt, _broken("result", problems), command.at_ms)
     completed = e.StepCompleted(step=command.step, attempt=command.attempt, result=command.result)
@@ -35,7 +37,8 @@ def fail_step(state: TaskState, command: FailStep) -> Decision:
     if number is None or not _is_current(state, number, command):
         return _unheard(state, number, command)
     error = command.error
-    problems = tuple(state.plan.error_problems(number, error.model_dump(mode="json", exclude_none=True)))
+    found = state.plan.error_problems(number, error.model_dump(mode="json", exclude_none=True))
+    problems = tuple(islice(found, TOLD_PROBLEMS))
     if problems:
         error = _broken("error", problems, error)
     return _failed(state, number, command.attempt, error, command.at_ms)
@@ -90,12 +93,12 @@ def _failed(state: TaskState, number: int, attempt: int, error: StepError, at_ms
 def _broken(what: str, problems: Iterable[Problem], error: StepError | None = None) -> StepError:
     """Give the failure of an attempt whose result, or error, is not what the template's schema promises."""
     shown = [problem.model_dump(mode="json", exclude_none=True) for problem in problems]
-    told: dict[str, object] = {"problems": shown[:20]}
+    told: dict[str, object] = {"problems": shown}
     if error is not None:
         told["error"] = error.model_dump(mode="json", exclude_none=True)
     return StepError(
         code=f"{what}.schema",
-        message=f"{shown[0]['message']} at {shown[0]['pointer']}, by the template's {what}_schema"[:4096],
+        message=f"{shown[0]['message']} at {shown[0]['pointer']}, by the template's {what}_schema",
         retryable=error is None or error.retryable,
         retry_after=None if error is None else error.retry_after,
         details=told,
