@@ -16,7 +16,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .PHONY: help
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/.created:
 	tools/provide.sh venv
@@ -77,7 +77,14 @@ schemas: .venv/.run ## write the JSON Schemas and golden documents anew from the
 .PHONY: bench
 bench: .venv/.run ## run the measurements in benchmarks/ (the workloads themselves: stepbus bench)
 	@echo 'Workloads are run by: $(BIN)/stepbus bench'
-	for script in $(wildcard benchmarks/*.py); do $(BIN)/python "$$script"; done
+	for script in $(wildcard benchmarks/*.py); do $(BIN)/python "$$script" $(ARGUMENTS); done
+
+WORKLOADS ?= W1 W2
+PAIRS ?= 5
+.PHONY: bench-compare
+bench-compare: .venv/.dev ## compare the workloads with those of a revision (BASE=, WORKLOADS=, PAIRS=, ARGUMENTS=)
+	@test -n '$(BASE)' || { echo 'Say which revision to compare with: make bench-compare BASE=HEAD~1'; exit 2; }
+	$(BIN)/python -m tools.bench_compare '$(BASE)' --workloads '$(WORKLOADS)' --pairs $(PAIRS) -- $(ARGUMENTS)
 
 .PHONY: servers
 servers: .venv/.run ## start NATS and PostgreSQL for trying out, until Ctrl-C

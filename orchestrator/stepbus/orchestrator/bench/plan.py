@@ -55,5 +55,10 @@ class Plan(BaseModel):
     @property
     def store_kind(self) -> str:
         """Give the kind of the store, without its place."""
-        kind = self.store.partition(":")[0]
-        return "postgres" if kind == "postgresql" else kind
+        return store_kind(self.store)
+
+
+def store_kind(store: str) -> str:
+    """Give the kind of a store from its URL or name."""
+    kind = store.partition(":")[0]
+    return "postgres" if kind == "postgresql" else kind

@@ -1,7 +1,7 @@
 """What a workload runs on: a broker, a coordinator and workers, each a process of its own, or all in this one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from os import getpid
@@ -28,6 +28,7 @@ class Stage:
 
     bus: Bus
     store: EventStore
+    settings: Settings
     workers: Workers
     pids: dict[str, list[int]]
 
@@ -91,24 +92,24 @@ async def stage(plan: Plan, on: Ground, workload: Workload) -> AsyncIterator[Sta
             _demand(answer)
             coordinator, store = getpid(), process.serving.store
         else:
-            await _register(settings, workload)
-            coordinator = await stack.enter_async_context(coordinator_process(settings, roles))
+            await register(settings, workload)
+            coordinator = (await stack.enter_async_context(coordinator_process(settings, roles))).pid
             store = await stack.enter_async_context(opened_store(settings))
         bus = await stack.enter_async_context(opened_bus(settings, on.bus_url))
         pids = {"coordinator": [coordinator], "worker": [], "broker": on.broker, "client": [getpid()]}
         if plan.is_embedded:
             del pids["client"]
-        yield Stage(bus, store, lambda kind: workers_of(plan, kind, settings, on, pids["worker"]), pids)
+        yield Stage(bus, store, settings, lambda kind: workers_of(plan, kind, settings, on, pids["worker"]), pids)
 
 
 @asynccontextmanager
-async def coordinator_process(settings: Settings, roles: tuple[str, ...]) -> AsyncIterator[int]:
-    """Run `stepbus serve` with these settings for the length of the block, and give its process."""
+async def coordinator_process(settings: Settings, roles: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `stepbus serve` with these settings until the block is left, or the process is killed."""
     values = settings.model_dump(mode="json", exclude_unset=True)
     options = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     command = (*STEPBUS, "serve", "--roles", ",".join(roles), "--json", "--log-level", "warning", *options)
     async with child(command, settings.data, "coordinator", says=READY) as process:
-        yield process.pid
+        yield process
 
 
 @asynccontextmanager
@@ -153,7 +154,7 @@ async def _worker_here(kind: WorkerKind, settings: Settings, on: Ground) -> Asyn
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _register(settings: Settings, workload: Workload) -> None:
+async def register(settings: Settings, workload: Workload) -> None:
     """Put the template into the log before the coordinator starts."""
     alone = settings.model_copy(update={"bus": f"memory:register{uuid4().hex}"})
     async with running(alone, ()) as process:

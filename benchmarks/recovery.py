@@ -1,0 +1,73 @@
+"""A coordinator killed with 10,000 open tasks: from the start of the next one until it is ready, and until it decides.
+
+The tasks have 4 steps; when the coordinator dies, the first step of each waits in its queue. The worker starts before
+the next coordinator does. The clock runs from the start of that process to its word that it is ready, and to the first
+step that is completed. At the end every task must be complete.
+"""
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from stepbus.orchestrator.bench.client import Client
+from stepbus.orchestrator.bench.plan import NATS, Plan, store_kind
+from stepbus.orchestrator.bench.script import options, tell
+from stepbus.orchestrator.bench.stage import coordinator_process, fresh_settings, ground, register, workers_of
+from stepbus.orchestrator.bench.workloads import WORKLOADS
+from stepbus.orchestrator.bootstrap import opened_bus, opened_store
+from stepbus.orchestrator.ports import EventStore
+
+TASKS = 10_000
+PATIENCE_S = 120.0
+LOOK_S = 0.002
+ROLES = ("coordinator",)
+
+
+async def measure(plan: Plan, folder: Path, tasks: int) -> tuple[float, float]:
+    """Give the seconds until the second coordinator is ready, and until it has completed a step."""
+    workload = WORKLOADS[plan.workload]
+    async with ground(plan, folder) as on:
+        settings = fresh_settings(plan, on, "coordinator")
+        await register(settings, workload)
+        async with opened_store(settings) as store, opened_bus(settings, on.bus_url) as bus:
+            client = Client(bus, workload.name)
+            async with coordinator_process(settings, ROLES) as first, client.hearing():
+                await client.submit(tasks)
+                await client.until(lambda: len(client.accepted_at) == tasks, PATIENCE_S, f"{tasks} tasks")
+                first.kill()
+                await first.wait()
+            async with client.hearing(), workers_of(plan, "bare", settings, on, []):
+                decided = asyncio.create_task(moved_at(store, await store.head()))
+                begun = perf_counter()
+                async with coordinator_process(settings, ROLES):
+                    ready_s = perf_counter() - begun
+                    decided_s = await decided - begun
+                    await client.until_idle(PATIENCE_S)
+    return ready_s, decided_s
+
+
+async def moved_at(store: EventStore, head: int) -> float:
+    """Give when the log went on from this position, by the clock of this process."""
+    while await store.head() == head:  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(LOOK_S)
+    return perf_counter()
+
+
+def main() -> None:
+    """Kill one coordinator a run."""
+    given = options(__doc__, runs=3)
+    store = store_kind(given.store)
+    tasks = max(1, round(TASKS * given.scale))
+    found = []
+    for _ in range(given.runs):
+        with TemporaryDirectory(prefix="stepbus-recovery-", dir=given.data) as folder:
+            plan = Plan(workload="W5", bus=NATS, store=given.store, folder=Path(folder))
+            found.append(asyncio.run(measure(plan, Path(folder), tasks)))
+    what = f"after kill -9 with {tasks:,} open tasks"
+    tell(f"start to ready {what}", "s", [ready_s for ready_s, _ in found], store=store)
+    tell(f"start to the first decision {what}", "s", [at for _, at in found], target=2.0, store=store)
+
+
+if __name__ == "__main__":
+    main()
