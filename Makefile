@@ -84,7 +84,7 @@ PAIRS ?= 5
 .PHONY: bench-compare
 bench-compare: .venv/.dev ## compare the workloads with those of a revision (BASE=, WORKLOADS=, PAIRS=, ARGUMENTS=)
 	@test -n '$(BASE)' || { echo 'Say which revision to compare with: make bench-compare BASE=HEAD~1'; exit 2; }
-	$(BIN)/python -m tools.bench_compare '$(BASE)' --workloads '$(WORKLOADS)' --pairs $(PAIRS) -- $(ARGUMENTS)
+	$(BIN)/python -m tools.bench_compare '$(BASE)' --workloads '$(WORKLOADS)' --pairs $(PAIRS) --arguments='$(ARGUMENTS)'
 
 .PHONY: servers
 servers: .venv/.run ## start NATS and PostgreSQL for trying out, until Ctrl-C

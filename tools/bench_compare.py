@@ -6,6 +6,7 @@ as this one. One pair of runs is one ratio: what disturbs the machine for longer
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def _given() -> Namespace:
     parser.add_argument("base", help="the revision to compare with")
     parser.add_argument("--workloads", default="W1 W2", help="which, with blanks between (W1 W2)")
     parser.add_argument("--pairs", type=int, default=5, help="how many runs of each side (5)")
-    parser.add_argument("arguments", nargs="*", help="what else `stepbus bench` is told, behind --")
+    parser.add_argument("--arguments", default="", help="what else `stepbus bench` is told: --arguments='--bus nats'")
     return parser.parse_args()
 
 
@@ -134,7 +135,7 @@ def main() -> None:
         base = install(tree, tree.parent / "environment")
         print(f"| workload | figure | this tree : {given.base} | least … most |\n|---|---|---|---|", flush=True)
         for workload in given.workloads.split():
-            show(workload, compare(base, sys.executable, workload, given.pairs, given.arguments))
+            show(workload, compare(base, sys.executable, workload, given.pairs, shlex.split(given.arguments)))
 
 
 if __name__ == "__main__":

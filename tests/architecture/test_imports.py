@@ -18,6 +18,7 @@ BREACHES = [
     ("floors", "orchestrator/stepbus/orchestrator/ports/log.py", "import stepbus.orchestrator.core"),
     ("floors", "orchestrator/stepbus/orchestrator/runtime/planted.py", "import stepbus.orchestrator.bootstrap"),
     ("floors", "orchestrator/stepbus/orchestrator/runtime/planted.py", "import stepbus.orchestrator.testing"),
+    ("floors", "orchestrator/stepbus/orchestrator/bootstrap/planted.py", "import stepbus.orchestrator.bench"),
     ("floors", "orchestrator/stepbus/orchestrator/utils.py", ""),
     ("adapters-apart", "adapters/sqlite/stepbus/adapters/sqlite/planted.py", "import stepbus.adapters.postgres"),
     ("ports-only", "adapters/nats/stepbus/adapters/nats/planted.py", "import stepbus.orchestrator.core"),
