@@ -172,3 +172,17 @@ async def test_a_request_repeated_under_its_key_is_the_same_task(deployment: Dep
     assert first == second
     await deployment.until_step(first, "step", "dispatched")
     assert [task["task_id"] for task in (await deployment.get("tasks"))["tasks"]] == [first]
+
+
+async def test_a_running_task_keeps_the_template_that_it_started_with(deployment: Deployment) -> None:
+    await deployment.register({"name": "first"}, {"name": "second", "depends_on": ["first"]})
+    running = await deployment.submit()
+    job = await deployment.job("first")
+    await deployment.register({"name": "only"}, version="2.0.0")
+    begun_later = await deployment.submit()
+    await deployment.answer(job)
+    await deployment.answer(await deployment.job("second"))
+    await deployment.answer(await deployment.job("only"))
+
+    assert [(await deployment.ended(task))["version"] for task in (running, begun_later)] == ["1.0.0", "2.0.0"]
+    assert set(await deployment.steps(running)) == {"first", "second"}
