@@ -92,9 +92,13 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         if settings.store.startswith("sqlite:"):
             settings.data.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_alone_in(settings.data))
-        bus_url = settings.bus if settings.bus != "embedded" else await _embedded(settings, stack)
+        embedded = asyncio.ensure_future(_embedded(settings, stack)) if settings.bus == "embedded" else None
+        if embedded is not None:
+            stack.callback(embedded.cancel)  # a broker that is still starting when something else fails
         store = await stack.enter_async_context(opened_store(settings))
         views = await stack.enter_async_context(opened_views(settings))
+        makers = {name: _role_maker(name) for name in ROLES[1:] if name in roles}  # imported while the broker starts
+        bus_url = settings.bus if embedded is None else await embedded
         bus = await stack.enter_async_context(opened_bus(settings, bus_url))
         serving = await Serving.open(store, bus, settings.partitions, settings.environment, _limits(settings))
         if "coordinator" in roles:
@@ -103,11 +107,10 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         stack.push_async_callback(serving.drain)
         found = Running(serving, bus_url)
         surroundings = Surroundings(store, views, serving.desk, _api(settings))
-        for name in ROLES[1:]:
-            if name in roles:
-                line = await serving.add(name, _role(name, surroundings))
-                found.lines.append(line)
-                found.api_url = line if name == "api" else found.api_url
+        for name, make in makers.items():
+            line = await serving.add(name, make(surroundings))
+            found.lines.append(line)
+            found.api_url = line if name == "api" else found.api_url
         yield found
 
 
@@ -205,10 +208,10 @@ def _scheme(url: str) -> str:
     return url.partition(":")[0]
 
 
-def _role(name: str, surroundings: Surroundings) -> Role:
+def _role_maker(name: str) -> Callable[[Surroundings], Role]:
     (entry,) = entry_points(group="stepbus.roles", name=name)
     make: Callable[[Surroundings], Role] = entry.load()
-    return make(surroundings)
+    return make
 
 
 def _api(settings: Settings) -> ApiSettings:
