@@ -51,7 +51,10 @@ async def measure(plan: Plan, folder: Path, seconds: float) -> tuple[float, list
 async def carried(here: Stage, client: Client, seconds: float) -> float:
     """Give the steps a second with 100 active tasks."""
     load = Load(here, client, WORKLOADS["W5"], 1, Budget(PATIENCE_S), lambda _: None, time_scale=seconds / SECONDS)
-    return (await load.run(ACTIVE)).runs[0].steps_per_s
+    found = (await load.run(ACTIVE)).runs[0].steps_per_s
+    client.on_ends = None  # of the load, which asks for a task for each that ends
+    await client.until_idle(PATIENCE_S)
+    return found
 
 
 async def pace(client: Client, tasks_per_s: float, seconds: float) -> None:

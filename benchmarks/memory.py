@@ -33,7 +33,7 @@ async def measure(folder: Path, tasks: int) -> tuple[float, float]:
             client.forget()
             idle = await settled_mib(here.pids["coordinator"])
             await client.submit(tasks)
-            await client.until(lambda: len(client.accepted_at) == tasks, PATIENCE_S, f"{tasks} tasks to be accepted")
+            await client.until_accepted(PATIENCE_S)
             return idle, await settled_mib(here.pids["coordinator"])
 
 

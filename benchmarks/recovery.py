@@ -34,7 +34,7 @@ async def measure(plan: Plan, folder: Path, tasks: int) -> tuple[float, float]:
             client = Client(bus, workload.name)
             async with coordinator_process(settings, ROLES) as first, client.hearing():
                 await client.submit(tasks)
-                await client.until(lambda: len(client.accepted_at) == tasks, PATIENCE_S, f"{tasks} tasks")
+                await client.until_accepted(PATIENCE_S)
                 first.kill()
                 await first.wait()
             async with client.hearing(), workers_of(plan, "bare", settings, on, []):

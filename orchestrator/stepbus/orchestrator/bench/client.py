@@ -39,8 +39,8 @@ class Client:
     bus: Bus
     template: str
     laps: dict[str, Lap] = field(default_factory=dict)
-    accepted_at: list[int] = field(default_factory=list)
     open_tasks: int = 0
+    accepted: int = 0
     on_ends: Callable[[int], None] | None = None
     trouble: Unfinished | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -112,14 +112,18 @@ class Client:
         if self.trouble is not None:
             raise self.trouble
 
-    def steps_within(self, after: int, until: int) -> int:
-        """Count the steps that ended in a stretch of the log: each record that accepts no task completes one step."""
-        return until - after - sum(after < position <= until for position in self.accepted_at)
-
     def forget(self) -> None:
         """Forget the tasks so far, which have all ended."""
         self.laps.clear()
-        self.accepted_at.clear()
+        self.accepted = 0
+
+    async def until_accepted(self, within_s: float) -> None:
+        """Return when every task that was asked for is in the log.
+
+        Raises:
+            Unfinished: see `until`.
+        """
+        await self.until(lambda: self.accepted == len(self.laps), within_s, "every task to be accepted")
 
     async def until_idle(self, within_s: float) -> None:
         """Return when every task has ended.
@@ -154,7 +158,7 @@ class Client:
             lap = self.laps.get(data.get("task_id", ""))
             if kind == messages.TaskAccepted.TYPE and lap is not None and not lap.accepted:
                 lap.accepted = now
-                self.accepted_at.append(data["position"])
+                self.accepted += 1
             elif kind in _ENDS:
                 if kind != messages.TaskCompleted.TYPE:
                     self.trouble = Unfinished(f"expected every task to be completed, found {kind}: {data}")

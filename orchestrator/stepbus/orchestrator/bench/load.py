@@ -79,9 +79,7 @@ class Load:
         Raises:
             Unfinished: a task failed, or did not end in time.
         """
-        measured = await (self._held(at_once) if self.workload.is_sustained else self._in_bursts(at_once))
-        self.client.forget()
-        return measured
+        return await (self._held(at_once) if self.workload.is_sustained else self._in_bursts(at_once))
 
     async def _in_bursts(self, at_once: int) -> Measured:
         """Run bursts of tasks, each when the last has ended."""
@@ -99,6 +97,7 @@ class Load:
             self._add(measured, run)
             longest_s = max(longest_s, run.seconds)
         measured.laps = list(client.laps.values())
+        client.forget()
         return measured
 
     async def _bursts(self, bursts: int, tasks: int) -> Run:
@@ -109,15 +108,22 @@ class Load:
         return Run(bursts * tasks * self.workload.steps, perf_counter() - begun)
 
     async def _held(self, at_once: int) -> Measured:
-        """Hold the number of active tasks: as one ends, the next begins. The runs are stretches of that time."""
-        client, store = self.client, self.stage.store
+        """Hold the number of active tasks: as one ends, the next begins. The runs are stretches of that time.
+
+        A task is a record when it is accepted and one for each of its steps, so that many records are that many steps
+        less one for each task. Tasks that began together go through their steps together; counted like this, it does
+        not matter whether a stretch has seen more of them accepted or more of them end.
+
+        What is active already counts, and at the end it is left so: the next number, which is greater, goes on from it.
+        """
+        client, store, steps = self.client, self.stage.store, self.workload.steps
         levels_left = len(self.workload.at_once) - self.workload.at_once.index(at_once)
-        share_s = max(self.budget.left_s / levels_left / (self.runs + 2), _SHORTEST_WINDOW_S)
-        window_s = min(share_s, _LONGEST_WINDOW_S * self.time_scale)
+        reserved_s = self.budget.left_s * (levels_left - 1) / levels_left
         refill = _Refill(client)
-        await client.submit(at_once)
-        are_in = f"{at_once} tasks to be accepted"
-        await client.until(lambda: len(client.accepted_at) >= at_once, self.budget.until_end_s, are_in)
+        await client.submit(at_once - client.open_tasks)
+        await client.until_accepted(self.budget.until_end_s)
+        share_s = (self.budget.left_s - reserved_s) / (self.runs + 1)
+        window_s = max(min(share_s, _LONGEST_WINDOW_S * self.time_scale), _SHORTEST_WINDOW_S)
         await refill.go_on(window_s)
         measured = Measured(at_once, await store.head())
         marks = [(perf_counter(), measured.begins_at)]
@@ -125,10 +131,9 @@ class Load:
             for _ in range(self.runs):
                 await refill.go_on(window_s)
                 marks.append((perf_counter(), await store.head()))
-        refill.stop()
-        await client.until_idle(self.budget.until_end_s)
+        await client.until_accepted(self.budget.until_end_s)
         for (begun, after), (ended, until) in pairwise(marks):
-            self._add(measured, Run(client.steps_within(after, until), ended - begun))
+            self._add(measured, Run(round((until - after) * steps / (steps + 1)), ended - begun))
         return measured
 
     def _add(self, measured: Measured, run: Run) -> None:
@@ -144,10 +149,6 @@ class _Refill:
         self._client = client
         self._owed = 0
         client.on_ends = self._ended
-
-    def stop(self) -> None:
-        """Ask for no more."""
-        self._client.on_ends = None
 
     async def go_on(self, seconds: float) -> None:
         """Refill for so long."""

@@ -54,7 +54,7 @@ async def run_workload(plan: Plan, say: Say) -> Report:
 
 
 async def _measure(report: Report, here: Stage, budget: Budget, say: Say) -> History:
-    """Fill in the runs, and give what the log says of the last of them."""
+    """Fill in the runs, and give what the log says of that load of which it has the most whole tasks."""
     plan, workload = report.plan, report.workload
     client = Client(here.bus, workload.name)
     async with client.hearing():
@@ -67,7 +67,7 @@ async def _measure(report: Report, here: Stage, budget: Budget, say: Say) -> His
             async with here.workers("library"):
                 report.with_library = await Load(here, client, shorter, _LIBRARY_RUNS, left, say).run(1)
             report.notes += [f"with the library {note}" for note in left.notes]
-    return histories[-1]
+    return max(histories, key=lambda history: history.whole_steps)
 
 
 async def _looked_up(report: Report, here: Stage, measured: Measured) -> History:

@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False)
 Workload = Literal["W1", "W2", "W3", "W4", "W5", "all"]
 _TEMPORARY = Path(gettempdir())
 _WIDTH = 132
+_WHOLE_MS = 20
 _HEADS = (
     "steps/s (min … max)",
     "of limit",
@@ -152,14 +153,14 @@ def _rows(document: dict[str, Any]) -> list[list[str]]:
 def _row(
     name: str, figures: dict[str, Any], share: float | None = None, limits: dict[str, Any] | None = None
 ) -> list[str]:
-    rates, limits = figures["steps_per_s"] or {}, limits or {}
+    rates, steps_ms, limits = figures["steps_per_s"] or {}, figures["step_ms"] or {}, limits or {}
     least, most = _number(rates.get("min")), _number(rates.get("max"))
     return [
         name,
         f"{_number(rates.get('median'))} ({least} … {most})",
         "" if share is None else f"{share:.0%}",
         f"{_number(limits['bus'])} / {_number(limits['store'])}" if limits else "",
-        "  ".join(f"{value:.2f}" for value in (figures["step_ms"] or {}).values()),
+        "  ".join(f"{value:,.0f}" if value >= _WHOLE_MS else f"{value:.2f}" for value in steps_ms.values()),
         _by_role(figures.get("cpu_us_per_step")),
         _by_role(figures.get("rss_mib")),
     ]
