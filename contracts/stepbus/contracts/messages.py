@@ -30,7 +30,7 @@ TaskId = Annotated[UUID, Field(strict=False)]  # strict, pydantic would take no 
 class Message(BaseModel):
     """What every message has: the CloudEvents type it travels under and the version of its shape."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
@@ -44,7 +44,7 @@ class Message(BaseModel):
 class Request(Message):
     """What a client asks for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class TaskRequested(Request):
@@ -80,7 +80,7 @@ class TaskCancelRequested(Request):
 class Inputs(BaseModel):
     """What a step works on: the task's context, and the result of each step it depends on, by name."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, defer_build=True)
 
     context: dict[str, Any]
     results: dict[str, Any]

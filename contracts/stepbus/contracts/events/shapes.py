@@ -19,7 +19,7 @@ Milliseconds = Annotated[int, Field(description="milliseconds since the Unix epo
 class Event(BaseModel):
     """Something that happened. Stored under `TYPE` and `VERSION`, never under a Python path."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
