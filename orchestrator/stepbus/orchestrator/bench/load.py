@@ -10,6 +10,7 @@ from stepbus.orchestrator.bench.budget import Budget
 from stepbus.orchestrator.bench.client import Client, Lap
 from stepbus.orchestrator.bench.processes import Pids, cpu_of, rss_mib
 from stepbus.orchestrator.bench.stage import Stage
+from stepbus.orchestrator.bench.unfinished import Unfinished
 from stepbus.orchestrator.bench.workloads import Workload
 
 _WARM_UP_SHARE = 0.2
@@ -96,9 +97,17 @@ class Load:
                 run = await self._bursts(bursts, tasks)
             self._add(measured, run)
             longest_s = max(longest_s, run.seconds)
+        await self._demand_in_log(measured)
         measured.laps = list(client.laps.values())
         client.forget()
         return measured
+
+    async def _demand_in_log(self, measured: Measured) -> None:
+        """See that the log holds the acceptance of each task, and each of its steps."""
+        expected = measured.steps // self.workload.steps * (self.workload.steps + 1)
+        found = await self.stage.store.head() - measured.begins_at
+        if found < expected:
+            raise Unfinished(f"expected {expected} records of the runs in the log, found {found}")
 
     async def _bursts(self, bursts: int, tasks: int) -> Run:
         begun = perf_counter()
