@@ -196,8 +196,14 @@ async def test_a_deleted_consumer_is_made_again_and_its_messages_come(
     subscription = await bus.subscribe("jobs.a")
     await publish(bus, message(1, "jobs.a"))
     await subscription.ack(await receive(subscription))
+    jobs = f"{unique_name.upper()}_JOBS"
 
-    await client.jsm().delete_consumer(f"{unique_name.upper()}_JOBS", "a")
+    async def is_acked() -> bool:
+        return (await client.jsm().stream_info(jobs)).state.messages == 0
+
+    await wait_until(is_acked)
+
+    await client.jsm().delete_consumer(jobs, "a")
     await publish(bus, message(2, "jobs.a"))
 
     assert bodies(await receive(subscription)) == [b"body 2"]
