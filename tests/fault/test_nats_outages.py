@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
+import nats
 import pytest
 import pytest_asyncio
 
@@ -126,13 +127,19 @@ async def test_what_was_fetched_before_an_outage_can_be_acked_after_it(own_nats:
     await publish(bus, message(1, "jobs.a"))
     reader = await bus.subscribe("jobs.a")
     out = await receive(reader)
-    await asyncio.to_thread(own_nats.kill)
+    await asyncio.to_thread(own_nats.stop)
     await asyncio.to_thread(own_nats.start)
     await wait_until(bus.connected)
 
     await reader.ack(out)
 
-    assert not await reader.receive(1, 3.0)
+    client = await nats.connect(own_nats.url)
+
+    async def is_done_with() -> bool:
+        return (await client.jsm().stream_info("OUTAGE_JOBS")).state.messages == 0
+
+    await wait_until(is_done_with)
+    await client.close()
 
 
 async def test_a_frozen_server_confirms_nothing_and_is_left(
