@@ -1,6 +1,8 @@
 """Records: into the log and out of it, through the versions."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -146,3 +148,21 @@ def test_a_version_that_nothing_leads_up_from_is_refused() -> None:
 def test_old_data_that_an_upcaster_stumbles_over_is_refused() -> None:
     assert problems(stored(events=entry(1, {"step": "b"})), CLIMB) == [("event.malformed", "/events/0/data")]
     assert problems(stored(events=entry(1, None)), CLIMB) == [("event.malformed", "/events/0/data")]
+
+
+def test_the_first_thing_that_a_process_does_can_be_to_read_a_record() -> None:
+    stored = encode_record(Record(first=1, meta=Metadata(at_ms=1), events=(TaskCompleted(),)))
+    program = (
+        "import sys; from stepbus.contracts.events import decode_record; "
+        "print(decode_record(sys.stdin.buffer.read()).events[0].TYPE)"
+    )
+    read = subprocess.run([sys.executable, "-c", program], input=stored, capture_output=True, check=True)  # noqa: S603
+    assert read.stdout == b"TaskCompleted\n"
+
+
+def test_a_process_that_has_made_no_event_yet_can_read_one() -> None:
+    read = "import sys; from stepbus.contracts import events; events.decode_record(sys.stdin.buffer.read())"
+
+    done = subprocess.run([sys.executable, "-c", read], input=encode_record(RECORD), capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr.decode()
