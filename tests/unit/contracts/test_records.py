@@ -151,13 +151,12 @@ def test_old_data_that_an_upcaster_stumbles_over_is_refused() -> None:
 
 
 def test_the_first_thing_that_a_process_does_can_be_to_read_a_record() -> None:
-    stored = encode_record(Record(first=1, meta=Metadata(at_ms=1), events=(TaskCompleted(),)))
     program = (
         "import sys; from stepbus.contracts.events import decode_record; "
         "print(decode_record(sys.stdin.buffer.read()).events[0].TYPE)"
     )
-    read = subprocess.run([sys.executable, "-c", program], input=stored, capture_output=True, check=True)  # noqa: S603
-    assert read.stdout == b"TaskCompleted\n"
+    read = subprocess.run([sys.executable, "-c", program], input=encode_record(RECORD), capture_output=True, check=True)  # noqa: S603
+    assert read.stdout == b"StepCompleted\n"
 
 
 def test_a_process_that_has_made_no_event_yet_can_read_one() -> None:
