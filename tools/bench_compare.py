@@ -24,6 +24,7 @@ from stepbus.orchestrator.bench.figures import spread
 ROOT = Path(__file__).parents[1]
 STEPBUS = ("-c", "from stepbus.orchestrator.cli import main; main()")
 GIT = ("git", "-c", "safe.directory=*")
+_PACKAGES = {"site-packages", "dist-packages"}
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "steps/s": ("steps_per_s", "median"),
     "ms a step, p50": ("step_ms", "p50"),
@@ -65,7 +66,7 @@ def install(tree: Path, environment: Path) -> str:
     python = str(environment / "bin" / "python")
     own = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
     # A path in a .pth file is searched, but the .pth files in it are not read: this tree stays unknown there.
-    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (own / "dependencies.pth").write_text("".join(f"{path}\n" for path in sys.path if Path(path).name in _PACKAGES))
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check")
     _run(*pip, "--no-deps", "--no-build-isolation", "--editable", str(tree))
     return python

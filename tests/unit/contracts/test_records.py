@@ -155,13 +155,5 @@ def test_the_first_thing_that_a_process_does_can_be_to_read_a_record() -> None:
         "import sys; from stepbus.contracts.events import decode_record; "
         "print(decode_record(sys.stdin.buffer.read()).events[0].TYPE)"
     )
-    read = subprocess.run([sys.executable, "-c", program], input=encode_record(RECORD), capture_output=True, check=True)  # noqa: S603
+    read = subprocess.run([sys.executable, "-c", program], input=encode_record(RECORD), capture_output=True, check=True)
     assert read.stdout == b"StepCompleted\n"
-
-
-def test_a_process_that_has_made_no_event_yet_can_read_one() -> None:
-    read = "import sys; from stepbus.contracts import events; events.decode_record(sys.stdin.buffer.read())"
-
-    done = subprocess.run([sys.executable, "-c", read], input=encode_record(RECORD), capture_output=True, check=False)
-
-    assert done.returncode == 0, done.stderr.decode()

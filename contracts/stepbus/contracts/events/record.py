@@ -91,8 +91,6 @@ def decode_record(data: bytes, upcasters: Upcasters = UPCASTERS) -> Record:
 @cache
 def _todays() -> SchemaValidator:
     """Give what reads a record of today's shapes in one go; it makes events straight from the bytes."""
-    for event in EVENTS:
-        event.model_rebuild()  # an event's schema is built when it is first needed, which is here
     for event in _BY_TYPE.values():
         event.model_rebuild()  # the classes are built at their first use, and this may be it
     keys, key = core_schema.typed_dict_schema, core_schema.typed_dict_field
