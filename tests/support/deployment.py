@@ -56,7 +56,9 @@ class Deployment:
         return task_id
 
     async def get(self, path: str, **parameters: Any) -> Any:
-        response = await self.http.get(f"/v1/{path}", params=parameters)
+        """Read a view that shows all that is in the log by now: each view comes along at its own pace."""
+        head = await self.process.serving.store.head()
+        response = await self.http.get(f"/v1/{path}", params={"min_position": head, **parameters})
         assert response.is_success, response.text
         return response.json()
 
@@ -135,7 +137,7 @@ class Deployment:
 
     async def demand_life(self) -> None:
         """See that the process is ready and carries a task of `example`, whose one step is `step`, to its end."""
-        assert (await self.get("health/ready"))["ready"]
+        assert (await self.http.get("/v1/health/ready")).json()["ready"]
         task_id = await self.submit()
         await self.answer(await self.job("step"))
         assert (await self.ended(task_id))["status"] == "complete"

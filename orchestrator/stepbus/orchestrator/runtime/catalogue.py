@@ -1,6 +1,6 @@
 """The registered templates, ready to run: a fold of the catalogue's one stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from stepbus.contracts import events as e
@@ -65,10 +65,6 @@ class Catalogue:
         versions = self._versions.get((namespace, name), {})
         wanted = max(versions, key=semver_key, default=None) if version is None else version
         return self._plans[versions[wanted]] if wanted in versions else None
-
-    def queues(self) -> Iterator[str]:
-        """Give the job queue of every step of every template, some of them more than once."""
-        return (step.queue for plan in self._plans.values() for step in plan.steps)
 
     def read(self, document: Mapping[str, Any]) -> TaskTemplate:
         """Give the template that a document holds, in this orchestrator's environment.

@@ -11,7 +11,6 @@ from time import monotonic
 
 import orjson
 
-from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError, StepRequested
 from stepbus.orchestrator.core.commands import FailStep
 from stepbus.orchestrator.core.route import Letter, Origin, Place, needs_state, route
@@ -71,9 +70,6 @@ class Relay:
         letters: list[Letter] = []
         state = committed.state
         for index, event in enumerate(committed.record.events):
-            if isinstance(event, e.TemplateRegistered):
-                await self._coordinator.catalogue.refresh()
-                await self._provision(event)
             if state is None and needs_state(event):
                 state = await self._state(committed)
             place = Place(committed.position, index, committed.record.meta, committed.stream)
@@ -88,10 +84,6 @@ class Relay:
             msg = f"expected task {committed.stream} to be in the log at position {committed.position}"
             raise LookupError(msg)
         return task.state
-
-    async def _provision(self, event: e.TemplateRegistered) -> None:
-        plan = await self._coordinator.catalogue.by_hash(event.template_hash)
-        await self._bus.provision(sorted({step.queue for step in plan.steps}))
 
     async def _send(self, letters: Sequence[Letter]) -> None:
         """Publish all of these, again and again until each is confirmed or can never be."""

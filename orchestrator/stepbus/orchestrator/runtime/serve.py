@@ -107,8 +107,11 @@ class Serving:
         return serving
 
     async def coordinate(self) -> None:
-        """Provision the bus, and add the coordinator's own loops: relay, timers, intake."""
-        await self.bus.provision(sorted(set(self.coordinator.catalogue.queues())))
+        """Provision the bus, and add the coordinator's own loops: relay, timers, intake.
+
+        The queues of jobs are the workers' to open: a job waits on its channel until the first of them comes.
+        """
+        await self.bus.provision()
         self.coordinator.inform(self.relay.follower)
         self.coordinator.inform(self.timers.follower)
         self._part("relay", self.relay.run)
