@@ -122,3 +122,8 @@ def test_connecting_opens_nothing(url: str) -> None:
 
     assert adapter.store is not None
     assert adapter.views is not None
+
+
+def test_what_is_no_url_is_refused() -> None:
+    with pytest.raises(Refused, match="expected a URL"):
+        parse_postgres("postgresql://[::1/database")

@@ -1,5 +1,6 @@
 """What a `nats:` URL says."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,9 @@ def parse(url: str) -> NatsSettings:
 
 
 def _split(url: str) -> SplitResult:
-    split = urlsplit(url)
+    scheme, _, rest = url.partition("://")
+    hosts = re.split(r"[/?#]", rest, maxsplit=1)[0]  # several hosts are not what urlsplit calls a netloc
+    split = urlsplit(f"{scheme}://{rest[len(hosts) :]}")._replace(netloc=hosts)
     if split.scheme not in {"nats", "tls"}:
         raise refuse("settings.url", f"expected a URL that begins with nats:// or tls://, found {split.scheme!r}")
     if split.path.strip("/") or split.fragment:

@@ -21,9 +21,12 @@ def parts_of(url: str, known: Collection[str]) -> UrlParts:
     """Take a URL apart.
 
     Raises:
-        Refused: it has a fragment, or options that are not known, or one of them twice.
+        Refused: it is no URL, has a fragment, or options that are not known, or one of them twice.
     """
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError as error:
+        raise refuse("settings.url", f"expected a URL, but {error}") from error
     if split.fragment:
         raise refuse("settings.url", f"expected no fragment, found {split.fragment!r}")
     options: dict[str, str] = {}
