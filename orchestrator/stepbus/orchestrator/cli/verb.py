@@ -1,5 +1,6 @@
 """How every verb fails and answers."""
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -21,6 +22,9 @@ class Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
+        if not gc.isenabled():
+            gc.freeze()  # what was imported stays
+            gc.enable()
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
