@@ -32,7 +32,7 @@ from tools.servers.places import free_port
 
 _log = logging.getLogger(__name__)
 
-FOR_S = float(os.environ.get("STEPBUS_TEST_CHAOS_S") or 30)
+FOR_S = float(os.environ.get("STEPBUS_TEST_CHAOS_S") or 60)
 """How long the torment lasts: longer where the environment says so."""
 
 ENDS_WITHIN_S = 60.0
