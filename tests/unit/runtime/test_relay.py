@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from stepbus.contracts import messages
-from stepbus.orchestrator.ports import Bus, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusUnavailable, NotSent, Outgoing, Sent
 from stepbus.orchestrator.runtime import relay as relay_module
 from stepbus.orchestrator.runtime.relay import READER
 from stepbus.orchestrator.testing.waiting import wait_until
@@ -138,3 +138,18 @@ async def test_a_drain_leaves_nothing_unsent_and_the_checkpoint_at_the_head() ->
         await asyncio.gather(*(parts.coordinator.submit(request()) for _ in range(30)))
     assert len(bus.ids("jobs.default.begin")) == 30
     assert await store.checkpoint(READER) == await store.head()
+
+
+async def test_no_number_of_handlers_asks_anything_of_the_broker() -> None:
+    class Bounded(Watched):
+        async def provision(self, queues: Sequence[str] = ()) -> None:
+            """Provision the channels; refuse what a broker with a limit on consumers would."""
+            if queues:
+                raise BusUnavailable("maximum consumers limit reached")
+            await self._bus.provision()
+
+    bus = Bounded(await memory_bus())
+    async with serving(await memory_store(), bus) as parts:
+        await parts.coordinator.submit(request())
+        await wait_until(lambda: bus.ids("jobs.default.begin"))
+        assert parts.health()["ready"]
