@@ -19,12 +19,12 @@ from stepbus.contracts.channels import Channel
 
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
-_MIB = 1024 * 1024
 _INBOX = "_INBOX."
 
 STREAMS = ("tasks", "jobs", "results", "events", "quarantine")
 
-_KEPT = {"events": (7 * _DAY, 256 * _MIB), "quarantine": (30 * _DAY, 128 * _MIB)}
+_KEPT = {"events": (7 * _DAY, 500_000), "quarantine": (30 * _DAY, 20_000)}
+"""How long and how many: a limit in messages. One in bytes would be set aside on the server's disk at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Names:
 def stream_config(names: Names, kind: str, replicas: int) -> Mapping[str, Any]:
     """Give what a stream is created with. Work stays until it is acked, and a full stream refuses the newest of it."""
     wildcard = {"jobs": ".>", "results": ".*"}.get(kind, "")
-    max_age, max_bytes = _KEPT.get(kind, (0, -1))
+    max_age, max_msgs = _KEPT.get(kind, (0, -1))
     return {
         "name": names.stream(kind),
         "subjects": [f"{names.prefix}.{kind}{wildcard}"],
@@ -102,8 +102,8 @@ def stream_config(names: Names, kind: str, replicas: int) -> Mapping[str, Any]:
         "storage": "file",
         "num_replicas": replicas,
         "max_age": max_age,
-        "max_bytes": max_bytes,
-        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_msgs": max_msgs,
         "max_msg_size": -1,
         "max_consumers": -1,
         "duplicate_window": 120 * _SECOND,
