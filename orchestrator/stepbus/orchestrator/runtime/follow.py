@@ -1,34 +1,41 @@
 """Reading the log as it grows: what this process committed is taken from hand, all else is read back.
 
-A reader sees every record once, in order of position, whoever committed it. On the normal path nothing is read back.
+A reader sees every record once, in order of position, whoever committed it. On the normal path nothing is read back:
+the log is asked only where positions are missing from what was committed here, or when nothing came for a while.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from stepbus.contracts import events as e
+from stepbus.orchestrator.core.route import Letter
 from stepbus.orchestrator.core.state import TaskState
 from stepbus.orchestrator.ports import EventStore
 
 _POLL_S = 0.1
 _BATCH = 1000
 _ROOM = 20_000
+_ROOM_BYTES = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """A record in the log. `state` is its task's after it, where this process has just decided it."""
+class Committed(NamedTuple):
+    """A record in the log, and its size in bytes.
+
+    `state` is its task's after it, where this process has just decided it: to be looked at only while it is offered.
+    `letters` are the messages that it sends, where they have been written.
+    """
 
     position: int
     stream: UUID
     version: int
     category: str
     record: e.Record
+    size: int = 0
     state: TaskState | None = None
+    letters: Sequence[Letter] | None = None
 
 
 class Follower:
@@ -37,15 +44,21 @@ class Follower:
     def __init__(self, store: EventStore, position: int) -> None:
         self._store = store
         self._in_hand: deque[Committed] = deque()
+        self._bytes = 0
         self._woken = asyncio.Event()
+        self._may_lag = True
         self.position = position
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Give what this process has just committed, in order. What finds no room is read back later."""
-        if len(self._in_hand) + len(committed) > _ROOM:
+        size = sum([one.size for one in committed])
+        if len(self._in_hand) + len(committed) > _ROOM or self._bytes + size > _ROOM_BYTES:
             self._in_hand.clear()
+            self._bytes = 0
+            self._may_lag = True
         else:
             self._in_hand.extend(committed)
+            self._bytes += size
         self._woken.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Committed]]:
@@ -55,7 +68,10 @@ class Follower:
         given it again.
         """
         while True:
-            batch = self._contiguous() or await self._read_back()
+            batch = self._contiguous()
+            if not batch and (self._may_lag or self._in_hand):
+                batch = await self._read_back()
+                self._may_lag = len(batch) == _BATCH
             if batch:
                 yield batch
                 self.position = batch[-1].position
@@ -66,22 +82,34 @@ class Follower:
         batch: list[Committed] = []
         in_hand, position = self._in_hand, self.position
         while in_hand and in_hand[0].position <= position:
-            in_hand.popleft()
+            self._bytes -= in_hand.popleft().size
         while in_hand and in_hand[0].position == position + 1 and len(batch) < _BATCH:
             batch.append(in_hand.popleft())
             position += 1
+        self._bytes -= sum([one.size for one in batch])
         return batch
 
     async def _read_back(self) -> list[Committed]:
         stored = await self._store.read(self.position, _BATCH)
         return [
-            Committed(entry.position, entry.stream, entry.version, entry.category, e.decode_record(entry.data))
+            Committed(
+                entry.position,
+                entry.stream,
+                entry.version,
+                entry.category,
+                e.decode_record(entry.data),
+                len(entry.data),
+            )
             for entry in stored
         ]
 
     async def _more(self) -> None:
+        """Wait for a commit of this process; if none comes for a while, another's may have."""
+        if self._in_hand:
+            return
         self._woken.clear()
-        if not self._in_hand:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_S):
-                    await self._woken.wait()
+        try:
+            async with asyncio.timeout(_POLL_S):
+                await self._woken.wait()
+        except TimeoutError:
+            self._may_lag = True

@@ -1,9 +1,12 @@
 """From the bus into rounds: every message is decided, put into quarantine, or handed back. Acked is what the log has.
 
 ```
-receive ─▶ read (envelope, message, token) ─▶ intent ─▶ round ─▶ ack
-                 └ refused ─▶ quarantine ─▶ ack          └ the store is away ─▶ nack, later
+receive ─▶ read (envelope, message, token) ─▶ intents ─▶ round ─▶ ack
+                 └ refused ─▶ quarantine ┘       ├ rejected ─▶ note or quarantine ─▶ round ─▶ ack
+                                                 └ the store is away ─▶ nack, later
 ```
+
+The messages of one batch are asked together, so that one round can decide them and one wake-up tells of it.
 """
 
 import asyncio
@@ -11,8 +14,8 @@ import hmac
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from stepbus.contracts import envelope, messages
@@ -20,9 +23,11 @@ from stepbus.contracts import events as e
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.orchestrator.core import commands as c
+from stepbus.orchestrator.core.decide import Rejection
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.route import Origin
 from stepbus.orchestrator.ports import Bus, Delivery, StoreUnavailable, Subscription
+from stepbus.orchestrator.runtime.asked import Answer, Undecidable
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
 
@@ -42,16 +47,13 @@ def task_id_of(request: messages.TaskRequested, tenant: str, request_id: str) ->
     return uuid5(e.STREAMS, f"{tenant}/request/{request_id}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
-    """An answer that waits for its round."""
+class _Told(NamedTuple):
+    """A message, and what it asks of the rounds; one that could not be read asks to be kept in quarantine."""
 
-    answer: messages.Answer
-    cause: Cause
-    decided: "asyncio.Future[Outcome]"
-
-
-_Begun = Exception | _Submitted | asyncio.Future[Outcome]
+    delivery: Delivery
+    intent: TaskIntent | NoteIntent
+    event: CloudEvent | None = None
+    message: messages.Message | None = None
 
 
 class Intake:
@@ -84,39 +86,27 @@ class Intake:
 
         Raises:
             StoreUnavailable: nothing is known to be stored; hand the message back.
+            Undecidable: it could not even be kept; nothing was stored.
         """
-        return await self._kept(delivery, self._begin(delivery))
+        (answer,) = await self._apply_all((delivery,))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-    def _begin(self, delivery: Delivery) -> _Begun:
-        """Read the message and have what it says decided."""
-        try:
-            event = envelope.read(delivery.body, delivery.headers)
-            message = messages.read(event)
-            if isinstance(message, messages.Answer) and delivery.channel.startswith("results."):
-                cause = _cause(event, f"worker/{message.worker or event.source}")
-                return _Submitted(message, cause, self._submit(message, cause))
-        except Exception as error:  # noqa: BLE001 - raised again where the message is at hand to be kept
-            return error
-        return asyncio.ensure_future(self._apply(event, message, delivery))
-
-    async def _kept(self, delivery: Delivery, begun: _Begun) -> Outcome:
-        """Await what was begun; a message that fails is kept in quarantine, unless the store is away."""
-        try:
-            match begun:
-                case Exception():
-                    raise begun  # noqa: TRY301 - caught below like what is raised while awaiting
-                case _Submitted():
-                    return await self._heard(begun, delivery)
-                case _:
-                    return await begun
-        except Refused as refusal:
-            return await self._quarantine(delivery, refusal.problems)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
-            _log.exception("a message of %s could not be applied", delivery.channel)
-            problem = Problem(code="internal.error", message=f"expected to apply the message, but {error!r}")
-            return await self._quarantine(delivery, (problem,))
+    async def _apply_all(self, deliveries: Sequence[Delivery]) -> list[Answer]:
+        told = [await self._told(delivery) for delivery in deliveries]
+        readable = [one for one in told if isinstance(one, _Told)]
+        answered = iter(await self._coordinator.submit_all([one.intent for one in readable]))
+        answers = [next(answered) if isinstance(one, _Told) else one for one in told]
+        notes = {
+            place: note
+            for place, (one, answer) in enumerate(zip(told, answers, strict=True))
+            if isinstance(one, _Told) and (note := self._note(one, answer)) is not None
+        }
+        if notes:
+            for place, answer in zip(notes, await self._coordinator.submit_all(list(notes.values())), strict=True):
+                answers[place] = answer
+        return answers
 
     async def _take_in(self, subscription: Subscription) -> None:
         free = asyncio.Semaphore(_BATCHES_UNDER_WAY)
@@ -132,45 +122,67 @@ class Intake:
     async def _settle(
         self, subscription: Subscription, deliveries: Sequence[Delivery], done: Callable[[], None]
     ) -> None:
-        """Begin all, so that one round can decide them; then await each, and ack what is in the log."""
-        begun = [self._begin(delivery) for delivery in deliveries]
+        """Ack what is in the log, and hand back the rest."""
         try:
             applied: list[Delivery] = []
-            for delivery, beginning in zip(deliveries, begun, strict=True):
-                try:
-                    await self._kept(delivery, beginning)
-                except StoreUnavailable as error:
-                    _log.warning("a message of %s goes back: %s", delivery.channel, error)
-                    await subscription.nack(delivery, _HAND_BACK_S)
-                else:
+            for delivery, answer in zip(deliveries, await self._apply_all(deliveries), strict=True):
+                if isinstance(answer, Outcome):
                     applied.append(delivery)
+                else:
+                    _log.warning("a message of %s goes back: %s", delivery.channel, answer)
+                    await subscription.nack(delivery, _HAND_BACK_S)
             await subscription.ack(applied)
         finally:
-            for beginning in begun:
-                if isinstance(beginning, asyncio.Future):
-                    beginning.cancel()
             done()
 
-    async def _apply(self, event: CloudEvent, message: messages.Message, delivery: Delivery) -> Outcome:
-        match delivery.channel.partition(".")[0], message:
+    async def _told(self, delivery: Delivery) -> _Told | StoreUnavailable:
+        """Give what a message asks."""
+        try:
+            event = envelope.read(delivery.body, delivery.headers)
+            message = messages.read(event)
+            return _Told(delivery, await self._intent(delivery, event, message), event, message)
+        except Refused as refusal:
+            return _Told(delivery, _quarantine(delivery, refusal.problems))
+        except StoreUnavailable as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
+            _log.exception("a message of %s could not be applied", delivery.channel)
+            return _Told(delivery, _quarantine(delivery, (_internal(error),)))
+
+    async def _intent(
+        self, delivery: Delivery, event: CloudEvent, message: messages.Message
+    ) -> TaskIntent | NoteIntent:
+        kind = delivery.channel.partition(".")[0]
+        if isinstance(message, messages.Answer) and kind == "results":
+            return self._answered(event, message)
+        match kind, message:
             case "tasks", messages.TaskRequested():
-                return await self._requested(event, message, delivery)
+                return await self._requested(delivery, event, message)
             case "tasks", messages.TaskCancelRequested():
-                return await self._cancel_requested(event, message, delivery)
+                command = c.CancelTask(message.task_id, message.reason, self._coordinator.clock.now_ms())
+                return TaskIntent(command, _cause(event, f"client{event.source}"))
             case "results", messages.QuarantineEntry():
-                return await self._handed_over(message)
+                return _handed_over(message)
         raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
 
-    async def _requested(self, event: CloudEvent, request: messages.TaskRequested, delivery: Delivery) -> Outcome:
+    def _answered(self, event: CloudEvent, answer: messages.Answer) -> TaskIntent:
+        expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
+        if not hmac.compare_digest(expected.encode(), answer.token.encode()):
+            raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
+        command = _answer_command(answer, self._coordinator.clock.now_ms())
+        return TaskIntent(command, _cause(event, f"worker/{answer.worker or event.source}"))
+
+    async def _requested(
+        self, delivery: Delivery, event: CloudEvent, request: messages.TaskRequested
+    ) -> TaskIntent | NoteIntent:
         if request.replyto is not None and self._bus.reply_channel(request.replyto) is None:
             message = f"expected an address that a reply may go to, found {request.replyto!r}"
-            return await self._reject(
-                delivery, event, None, (Problem(code="task.replyto", message=message, pointer="/data/replyto"),)
-            )
+            problem = Problem(code="task.replyto", message=message, pointer="/data/replyto")
+            return _quarantine(delivery, (problem,), _request_id(event))
         plan = await self._coordinator.catalogue.find(request.namespace, request.template, request.version)
         if not isinstance(plan, Plan):
-            return await self._reject(delivery, event, request.replyto, (plan,))
-        request_id = f"{event.source}/{event.id}"
+            return _quarantine(delivery, (plan,), _request_id(event), request.replyto)
+        request_id = _request_id(event)
         command = c.RequestTask(
             task_id=task_id_of(request, event.tenant, request_id),
             plan=plan,
@@ -181,83 +193,69 @@ class Intake:
             bypass_steps=request.bypass_steps,
             replyto=request.replyto,
         )
-        outcome = await self._coordinator.submit(TaskIntent(command, _cause(event, f"client{event.source}")))
-        if outcome.rejection is not None:
-            return await self._reject(delivery, event, request.replyto, _under_data(outcome.rejection.problems))
-        return outcome
+        return TaskIntent(command, _cause(event, f"client{event.source}"))
 
-    async def _cancel_requested(
-        self, event: CloudEvent, request: messages.TaskCancelRequested, delivery: Delivery
-    ) -> Outcome:
-        command = c.CancelTask(request.task_id, request.reason, self._coordinator.clock.now_ms())
-        outcome = await self._coordinator.submit(TaskIntent(command, _cause(event, f"client{event.source}")))
-        if outcome.rejection is not None:
-            return await self._quarantine(delivery, _under_data(outcome.rejection.problems))
-        return outcome
+    def _note(self, told: _Told, answer: Answer) -> NoteIntent | None:
+        """Give what is to be kept of a message that was refused; None if it was taken, or is to go back."""
+        if isinstance(answer, Undecidable) and isinstance(told.intent, TaskIntent):
+            return _quarantine(told.delivery, (_internal(answer),))
+        if not isinstance(answer, Outcome) or answer.rejection is None:
+            return None
+        return _refused(told, answer.rejection)
 
-    async def _handed_over(self, entry: messages.QuarantineEntry) -> Outcome:
-        """Keep what a worker found to be no job: as if it had been refused here, with the worker's reason."""
-        try:
-            body = b64decode(entry.body, validate=True)
-            problem = Problem(code=entry.code, message=entry.reason, pointer=entry.pointer)
-        except ValueError as error:
-            raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
-        return await self._quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
 
-    def _submit(self, answer: messages.Answer, cause: Cause) -> "asyncio.Future[Outcome]":
-        expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
-        if not hmac.compare_digest(expected.encode(), answer.token.encode()):
-            raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
-        command = _answer_command(answer, self._coordinator.clock.now_ms())
-        return self._coordinator.submit(TaskIntent(command, cause))
-
-    async def _heard(self, submitted: _Submitted, delivery: Delivery) -> Outcome:
-        """Await the decision; an answer that changes nothing is noted, one of nothing we know is kept in quarantine."""
-        answer = submitted.answer
-        outcome = await submitted.decided
-        if outcome.rejection is None:
-            return outcome
-        if outcome.rejection.kind == "missing":
-            return await self._quarantine(delivery, outcome.rejection.problems)
-        first = outcome.rejection.problems[0]
+def _refused(told: _Told, rejection: Rejection) -> NoteIntent:
+    """Give the note of an answer that changes nothing; what is of nothing we know, or asked for, is kept whole."""
+    delivery, event, message = told.delivery, told.event, told.message
+    if isinstance(message, messages.Answer):
+        if rejection.kind == "missing":
+            return _quarantine(delivery, rejection.problems)
+        first = rejection.problems[0]
         note = e.AnswerIgnored(
-            task_id=answer.task_id,
-            step=answer.step,
-            attempt=answer.attempt,
+            task_id=message.task_id,
+            step=message.step,
+            attempt=message.attempt,
             code=first.code,
             reason=first.message,
-            answer_type=answer.TYPE,
-            worker=answer.worker,
+            answer_type=message.TYPE,
+            worker=message.worker,
         )
-        return await self._coordinator.submit(
-            ignored(answer.task_id, note, _fingerprint(delivery.body), submitted.cause)
-        )
+        return ignored(message.task_id, note, _fingerprint(delivery.body), told.intent.cause)
+    problems = tuple(problem.under("/data") for problem in rejection.problems)
+    if isinstance(message, messages.TaskRequested) and event is not None:
+        return _quarantine(delivery, problems, _request_id(event), message.replyto)
+    return _quarantine(delivery, problems)
 
-    async def _reject(
-        self, delivery: Delivery, event: CloudEvent, replyto: str | None, problems: Sequence[Problem]
-    ) -> Outcome:
-        return await self._quarantine(delivery, problems, f"{event.source}/{event.id}", replyto)
 
-    async def _quarantine(
-        self,
-        delivery: Delivery,
-        problems: Sequence[Problem],
-        request_id: str | None = None,
-        replyto: str | None = None,
-    ) -> Outcome:
-        """Keep the message whole, with all that is wrong with it. The same message again is the same entry."""
-        stream = uuid5(e.STREAMS, f"quarantine/{delivery.channel}/{_fingerprint(delivery.body)}")
-        entry = e.MessageQuarantined(
-            channel=delivery.channel,
-            body=b64encode(delivery.body).decode(),
-            headers=dict(delivery.headers),
-            problems=tuple(problems),
-            request_id=request_id,
-            replyto=replyto,
-        )
-        _log.warning("a message of %s is in quarantine as %s: %s", delivery.channel, stream, problems[0].code)
-        cause = Cause("coordinator", f"quarantine/{stream}")
-        return await self._coordinator.submit(NoteIntent(stream, e.QUARANTINE, entry, cause))
+def _quarantine(
+    delivery: Delivery, problems: Sequence[Problem], request_id: str | None = None, replyto: str | None = None
+) -> NoteIntent:
+    """Keep the message whole, with all that is wrong with it. The same message again is the same entry."""
+    stream = uuid5(e.STREAMS, f"quarantine/{delivery.channel}/{_fingerprint(delivery.body)}")
+    entry = e.MessageQuarantined(
+        channel=delivery.channel,
+        body=b64encode(delivery.body).decode(),
+        headers=dict(delivery.headers),
+        problems=tuple(problems),
+        request_id=request_id,
+        replyto=replyto,
+    )
+    _log.warning("a message of %s is in quarantine as %s: %s", delivery.channel, stream, problems[0].code)
+    return NoteIntent(stream, e.QUARANTINE, entry, Cause("coordinator", f"quarantine/{stream}"))
+
+
+def _handed_over(entry: messages.QuarantineEntry) -> NoteIntent:
+    """Keep what a worker found to be no job: as if it had been refused here, with the worker's reason."""
+    try:
+        body = b64decode(entry.body, validate=True)
+        problem = Problem(code=entry.code, message=entry.reason, pointer=entry.pointer)
+    except ValueError as error:
+        raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
+    return _quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
+
+
+def _internal(error: Exception) -> Problem:
+    return Problem(code="internal.error", message=f"expected to apply the message, but {error!r}")
 
 
 def _answer_command(answer: messages.Answer, at_ms: int) -> c.Answer:
@@ -273,12 +271,12 @@ def _answer_command(answer: messages.Answer, at_ms: int) -> c.Answer:
 
 
 def _cause(event: CloudEvent, actor: str) -> Cause:
-    return Cause(actor, f"{event.source}/{event.id}", event.correlationid or "", event.tenant)
+    return Cause(actor, _request_id(event), event.correlationid or "", event.tenant)
 
 
-def _under_data(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Give the problems of a request with pointers into the message that carried it."""
-    return tuple(problem.under("/data") for problem in problems)
+def _request_id(event: CloudEvent) -> str:
+    """Give the name that a message has among those of all sources."""
+    return f"{event.source}/{event.id}"
 
 
 def _fingerprint(body: bytes) -> str:

@@ -3,7 +3,7 @@
 An intent is prepared against the streams as they stand in the round, so that several for one stream follow each other.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from stepbus.contracts import events as e
@@ -12,8 +12,7 @@ from stepbus.orchestrator.core.commands import Command
 from stepbus.orchestrator.core.decide import Rejection
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Who asks, and by which message."""
 
     actor: str
@@ -21,35 +20,32 @@ class Cause:
     correlation_id: str = ""
     tenant: str = "default"
 
-    def metadata(self, at_ms: int) -> e.Metadata:
-        """Give the metadata of a record that follows from it."""
+    def metadata(self, at_ms: int, tenant: str | None = None, correlation_id: str | None = None) -> e.Metadata:
+        """Give the metadata of a record that follows from it, under its task's tenant and correlation if it has one."""
         return e.Metadata(
             at_ms=at_ms,
-            tenant=self.tenant,
-            correlation_id=self.correlation_id,
+            tenant=tenant or self.tenant,
+            correlation_id=correlation_id or self.correlation_id,
             causation_id=self.causation_id,
             actor=self.actor,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskIntent:
+class TaskIntent(NamedTuple):
     """Decide a command for a task."""
 
     command: Command
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterIntent:
+class RegisterIntent(NamedTuple):
     """Register a template."""
 
     template: TaskTemplate
     cause: Cause
 
 
-@dataclass(frozen=True, slots=True)
-class NoteIntent:
+class NoteIntent(NamedTuple):
     """Put one event into a stream that is the event's alone.
 
     If the stream is there, it is the same note: nothing to do.
@@ -65,8 +61,7 @@ class NoteIntent:
 Intent = TaskIntent | RegisterIntent | NoteIntent
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of an intent: the position of its record, 0 if it changed nothing; or why it was refused."""
 
     id: UUID

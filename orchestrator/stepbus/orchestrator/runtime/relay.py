@@ -2,6 +2,9 @@
 
 The checkpoint moves only behind what the broker confirmed. After a crash the relay sends again what came after it;
 every message has the id it had before, and the answers to a job sent twice are told apart by its attempt.
+
+What this process has just committed is written at once, while its task's state is in hand; what was committed
+elsewhere, or waited too long, is read back from the log and written then.
 """
 
 import asyncio
@@ -44,6 +47,10 @@ class Relay:
         self.confirmed = follower.position
         self.is_blocked = False
 
+    def offer(self, committed: Sequence[Committed]) -> None:
+        """Write the letters of what was just committed here."""
+        self.follower.offer([self._written(one) for one in committed])
+
     async def run(self) -> None:
         """Publish for ever."""
         async for batch in self.follower.batches():
@@ -60,20 +67,29 @@ class Relay:
     async def _publish(self, batch: Sequence[Committed]) -> None:
         letters: list[Letter] = []
         for committed in batch:
-            letters.extend(await self._letters(committed))
+            written = committed.letters
+            letters.extend(await self._letters(committed) if written is None else written)
             if len(letters) >= _BATCH:
                 await self._send(letters)
                 letters = []
-        await self._send(letters)
+        if letters:
+            await self._send(letters)
+
+    def _written(self, committed: Committed) -> Committed:
+        position, stream, version, category, record, size, state, _ = committed
+        needs = state is None and any(needs_state(event) for event in record.events)
+        letters = None if needs else self._letters_of(committed, state)
+        return Committed(position, stream, version, category, record, size, None, letters)
 
     async def _letters(self, committed: Committed) -> list[Letter]:
+        needs = any(needs_state(event) for event in committed.record.events)
+        return self._letters_of(committed, await self._state(committed) if needs else None)
+
+    def _letters_of(self, committed: Committed, state: TaskState | None) -> list[Letter]:
+        position, stream, _, _, record, *_ = committed
         letters: list[Letter] = []
-        state = committed.state
-        for index, event in enumerate(committed.record.events):
-            if state is None and needs_state(event):
-                state = await self._state(committed)
-            place = Place(committed.position, index, committed.record.meta, committed.stream)
-            letters.extend(route(self._origin, place, event, state))
+        for index, event in enumerate(record.events):
+            letters.extend(route(self._origin, Place(position, index, record.meta, stream), event, state))
         return letters
 
     async def _state(self, committed: Committed) -> TaskState:

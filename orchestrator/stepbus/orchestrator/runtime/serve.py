@@ -112,7 +112,7 @@ class Serving:
         The queues of jobs are the workers' to open: a job waits on its channel until the first of them comes.
         """
         await self.bus.provision()
-        self.coordinator.inform(self.relay.follower)
+        self.coordinator.inform(self.relay)
         self.coordinator.inform(self.timers.follower)
         self._part("relay", self.relay.run)
         self._part("timers", self.timers.run)

@@ -13,7 +13,8 @@ import orjson
 
 from stepbus.contracts import events as e
 from stepbus.orchestrator.ports import EventStore, Snapshot, StoreUnavailable
-from stepbus.orchestrator.runtime.coordinator import Coordinator, Undecidable
+from stepbus.orchestrator.runtime.asked import Undecidable
+from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.due import DueCommand, DueIndex
 from stepbus.orchestrator.runtime.follow import Follower
 from stepbus.orchestrator.runtime.intents import Cause, TaskIntent
