@@ -11,7 +11,8 @@ from stepbus.orchestrator.core import decide as decide_module
 from stepbus.orchestrator.core.commands import CancelTask
 from stepbus.orchestrator.ports import StoreUnavailable
 from stepbus.orchestrator.runtime import coordinator as coordinator_module
-from stepbus.orchestrator.runtime.coordinator import RoundLimits, Undecidable
+from stepbus.orchestrator.runtime.asked import Undecidable
+from stepbus.orchestrator.runtime.coordinator import RoundLimits
 from stepbus.orchestrator.runtime.follow import Follower
 from stepbus.orchestrator.runtime.intents import NoteIntent, RegisterIntent, TaskIntent
 from stepbus.orchestrator.runtime.serve import Limits
