@@ -5,6 +5,7 @@ that a newer worker can talk to an older coordinator; what a client asks for doe
 lost wish.
 """
 
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Message(BaseModel):
     VERSION: ClassVar[int] = 1
 
     @classmethod
+    @cache
     def dataschema(cls) -> str:
         """Give the URI of the JSON Schema of this shape."""
         return f"{SCHEMA_ROOT}/{cls.TYPE}/{cls.VERSION}"

@@ -1,5 +1,6 @@
 """Which letters each event sends: a function of the log alone, so that a relay can send them again."""
 
+import hmac
 import json
 from base64 import b64encode
 from typing import Any
@@ -11,7 +12,7 @@ from stepbus.contracts import envelope, messages
 from stepbus.contracts import events as e
 from stepbus.contracts.problems import Problem
 from stepbus.orchestrator.core.evolve import fold
-from stepbus.orchestrator.core.route import Letter, Origin, Place, needs_state, route
+from stepbus.orchestrator.core.route import Letter, Origin, Place, letters_of, needs_state, route
 from stepbus.orchestrator.core.state import TaskState
 from stepbus.orchestrator.testing.given import TASK_ID
 from tests.unit.core.examples import (
@@ -186,6 +187,15 @@ def test_a_token_is_bound_to_the_log_the_task_the_step_and_the_attempt() -> None
     assert {len(token) for token in tokens} == {32}
 
 
+@pytest.mark.parametrize("length", [0, 1, 32, 64, 65, 200])
+def test_a_token_is_the_start_of_an_hmac_whatever_the_length_of_the_secret(length: int) -> None:
+    secret = bytes(range(length))
+
+    signed = hmac.digest(secret, f"{TASK_ID}|a|1".encode(), "sha256").hex()
+
+    assert Origin("epoch1", secret, ORIGIN.results).token(TASK_ID, "a", 1) == signed[:32]
+
+
 def test_the_answers_of_a_task_go_to_one_address_and_those_of_many_to_all() -> None:
     assert ORIGIN.results_address(TASK_ID) == ORIGIN.results_address(TASK_ID)
     assert {ORIGIN.results_address(UUID(int=number)) for number in range(200)} == set(ORIGIN.results)
@@ -197,6 +207,30 @@ def test_ids_are_derived_from_the_place_in_the_log() -> None:
     ids = [letters(e.TaskCompleted(), *STARTED, place=place)[0].id for place in places]
 
     assert ids == ["epoch1:1.11", "epoch1:11.1", "epoch1:1.1"]
+
+
+def test_the_letters_of_a_record_are_those_of_its_events_each_by_its_place() -> None:
+    record = e.Record(
+        1, META, (completed("a", result={"ok": True}), dispatched("c"), e.TaskCancelled(), dispatched("a"))
+    )
+    after = state(*STARTED, *record.events[:2])
+
+    together = letters_of(ORIGIN, 41, record, TASK_ID, after)
+
+    assert together == [
+        letter
+        for index, event in enumerate(record.events)
+        for letter in route(ORIGIN, Place(41, index, META, TASK_ID), event, after)
+    ]
+    assert [letter.id for letter in together] == ["epoch1:41.1", "epoch1:41.2"]
+
+
+def test_letters_that_need_no_state_are_given_without_one() -> None:
+    record = e.Record(1, META, (quarantined(request_id="shop/1"),))
+
+    sent = letters_of(ORIGIN, 5, record, UUID(int=9), None)
+
+    assert [letter.channel for letter in sent] == ["quarantine", "events"]
 
 
 def test_a_quarantined_message_is_told_with_its_first_reason() -> None:

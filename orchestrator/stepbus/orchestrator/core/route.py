@@ -3,10 +3,11 @@
 What goes out is a function of the log alone, so it can be sent again.
 """
 
-import hmac
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 from zlib import crc32
 
@@ -14,12 +15,18 @@ from stepbus.contracts import codec, envelope, messages
 from stepbus.contracts import events as e
 from stepbus.orchestrator.core.state import IN_HAND, TaskState, TaskStatus
 
-_TOKEN_LENGTH = 32
-_SHOWN_BODY = 64 * 1024
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
+_TOKEN_LENGTH: Final = 32
+_SHOWN_BODY: Final = 64 * 1024
+
+_BLOCK: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A message to be sent: to a channel, or to a client's reply address where `replyto` is set."""
 
     channel: str
@@ -39,23 +46,31 @@ class Origin:
     epoch: str
     secret: bytes
     results: Sequence[str]
+    source: str = field(init=False, compare=False)
+    """The CloudEvents source."""
+    _hashes: "tuple[HASH, HASH]" = field(init=False, repr=False, compare=False)
 
-    @property
-    def source(self) -> str:
-        """Give the CloudEvents source."""
-        return f"/stepbus/{self.epoch}"
+    def __post_init__(self) -> None:
+        """Take in the secret once. Source: RFC 2104, section 4, on what can be kept of a key."""
+        block = (self.secret if len(self.secret) <= _BLOCK else sha256(self.secret).digest()).ljust(_BLOCK, b"\0")
+        hashes = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+        object.__setattr__(self, "source", f"/stepbus/{self.epoch}")
+        object.__setattr__(self, "_hashes", hashes)
 
-    def token(self, task_id: UUID, step: str, attempt: int) -> str:
-        """Give the token that binds an answer to this attempt of this step."""
-        digest = hmac.new(self.secret, f"{task_id}|{step}|{attempt}".encode(), "sha256")
-        return digest.hexdigest()[:_TOKEN_LENGTH]
+    def token(self, task_id: UUID | str, step: str, attempt: int) -> str:
+        """Give the token that binds an answer to this attempt of this step: the start of an HMAC-SHA-256."""
+        inner, outer = self._hashes
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(f"{task_id}|{step}|{attempt}".encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()[:_TOKEN_LENGTH]
 
-    def results_address(self, task_id: UUID) -> str:
+    def results_address(self, task_id: UUID | str) -> str:
         """Give where the answers of a task go, always the same for one task."""
         return self.results[crc32(str(task_id).encode()) % len(self.results)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where an event stands in the log."""
 
@@ -69,125 +84,141 @@ class Place:
         return f"{origin.epoch}:{self.position}.{self.index}"
 
 
-def route(origin: Origin, place: Place, event: e.Event, state: TaskState | None) -> Iterator[Letter]:
+def letters_of(origin: Origin, position: int, record: e.Record, stream: UUID, state: TaskState | None) -> list[Letter]:
+    """Give the letters of all events of one record, in their order.
+
+    `state` is the task's after the record, or later; None where no event of the record needs it.
+    """
+    letters: list[Letter] = []
+    for index, event in enumerate(record.events):
+        writer = _LETTERS.get(type(event))
+        if writer is not None:
+            letters += writer(origin, Place(position, index, record.meta, stream), event, state)
+    return letters
+
+
+def route(origin: Origin, place: Place, event: e.Event, state: TaskState | None) -> Sequence[Letter]:
     """Give the letters of one event.
 
     `state` is the task's after the event's record, or later; None for other streams.
     """
     writer = _LETTERS.get(type(event))
-    if writer is not None:
-        yield from writer(origin, place, event, state)
+    return () if writer is None else writer(origin, place, event, state)
 
 
 def needs_state(event: e.Event) -> bool:
-    """Say whether `route` must be given the task's state for this event."""
+    """Say whether the task's state must be given for the letters of this event."""
     return type(event) in _NEED_STATE
 
 
-def _job(origin: Origin, place: Place, event: e.StepDispatched, state: TaskState) -> Iterator[Letter]:
-    number = state.plan.index[event.step]
-    step = state.plan.steps[number]
-    if state.attempts[number] != event.attempt or state.step_status[number] not in IN_HAND:
-        return  # superseded or over since: nobody would hear the answer
-    task_id = str(state.task_id)
+def _job(origin: Origin, place: Place, event: e.StepDispatched, state: TaskState) -> Sequence[Letter]:
+    plan, attempt = state.plan, event.attempt
+    number = plan.index[event.step]
+    if state.attempts[number] != attempt or state.step_status[number] not in IN_HAND:
+        return ()  # superseded or over since: nobody would hear the answer
+    step = plan.steps[number]
+    task_id, name = str(state.task_id), step.name
+    results = {}
+    for dependency in plan.dependencies[number]:
+        results[plan.steps[dependency].name] = state.results.get(dependency)
+    data = {
+        "attempt": attempt,
+        "handler": step.handler,
+        "idempotency_key": f"{task_id}/{name}",
+        "inputs": {"context": state.context, "results": results},
+        "replyto": origin.results_address(task_id),
+        "step": name,
+        "task_id": task_id,
+        "timeout_ms": step.timeout,
+        "token": origin.token(task_id, name, attempt),
+    }
+    return (_letter(origin, place, f"jobs.{step.queue}", messages.StepRequested, data, task_id),)
+
+
+def _accepted(origin: Origin, place: Place, event: e.TaskAccepted, _state: TaskState | None) -> Sequence[Letter]:
+    task_id = str(place.stream)
     data = {
         "task_id": task_id,
-        "step": step.name,
-        "attempt": event.attempt,
-        "handler": step.handler,
-        "inputs": {
-            "context": state.context,
-            "results": {
-                state.plan.steps[dependency].name: state.results.get(dependency)
-                for dependency in state.plan.dependencies[number]
-            },
-        },
-        "timeout_ms": step.timeout,
-        "idempotency_key": f"{task_id}/{step.name}",
-        "replyto": origin.results_address(state.task_id),
-        "token": origin.token(state.task_id, step.name, event.attempt),
-    }
-    yield _letter(origin, place, f"jobs.{step.queue}", messages.StepRequested, data, task_id)
-
-
-def _accepted(origin: Origin, place: Place, event: e.TaskAccepted, _state: TaskState | None) -> Iterator[Letter]:
-    data = {
-        "task_id": str(place.stream),
         "namespace": event.namespace,
         "name": event.name,
         "version": event.version,
         "position": place.position,
     }
-    yield from _public(origin, place, messages.TaskAccepted, data, str(place.stream), event.replyto)
+    return _public(origin, place, messages.TaskAccepted, data, task_id, event.replyto)
 
 
 def _changed(
     message: type[messages.TaskChanged], status: TaskStatus, reason: Callable[[Any], str]
-) -> Callable[[Origin, Place, Any, TaskState], Iterator[Letter]]:
-    def write(origin: Origin, place: Place, event: e.Event, state: TaskState) -> Iterator[Letter]:
-        template = state.plan.template
+) -> Callable[[Origin, Place, Any, TaskState], Sequence[Letter]]:
+    def write(origin: Origin, place: Place, event: e.Event, state: TaskState) -> Sequence[Letter]:
+        template, task_id = state.plan.template, str(place.stream)
         data = {
-            "task_id": str(place.stream),
+            "task_id": task_id,
             "namespace": template.namespace,
             "name": template.name,
             "version": template.version,
             "status": status.value,
             "reason": reason(event),
         }
-        yield from _public(origin, place, message, data, str(place.stream), None)
+        return _public(origin, place, message, data, task_id, None)
 
     return write
 
 
 def _quarantined(
     origin: Origin, place: Place, event: e.MessageQuarantined, _state: TaskState | None
-) -> Iterator[Letter]:
-    first = event.problems[0]
+) -> Sequence[Letter]:
+    first, message_id = event.problems[0], str(place.stream)
     data = {
-        "message_id": str(place.stream),
+        "message_id": message_id,
         "channel": event.channel,
         "code": first.code,
         "pointer": first.pointer,
         "reason": first.message,
         "body": event.body if len(event.body) <= _SHOWN_BODY else "",
     }
-    yield _letter(origin, place, "quarantine", messages.QuarantineEntry, data, str(place.stream))
-    if event.request_id is not None:
-        problems = [problem.model_dump(mode="json", exclude_none=True) for problem in event.problems]
-        rejected = {"request_id": event.request_id, "problems": problems}
-        yield from _public(origin, place, messages.TaskRejected, rejected, event.request_id, event.replyto)
+    entry = _letter(origin, place, "quarantine", messages.QuarantineEntry, data, message_id)
+    if event.request_id is None:
+        return (entry,)
+    problems = [problem.model_dump(mode="json", exclude_none=True) for problem in event.problems]
+    rejected = {"request_id": event.request_id, "problems": problems}
+    return (entry, *_public(origin, place, messages.TaskRejected, rejected, event.request_id, event.replyto))
 
 
 def _public(
     origin: Origin, place: Place, message: type[messages.Message], data: dict[str, Any], key: str, replyto: str | None
-) -> Iterator[Letter]:
+) -> Sequence[Letter]:
     letter = _letter(origin, place, "events", message, data, key)
-    yield letter
-    if replyto is not None:
-        yield Letter("", letter.id, key, letter.body, replyto)
+    return (letter,) if replyto is None else (letter, Letter("", letter.id, key, letter.body, replyto))
 
 
 def _letter(
     origin: Origin, place: Place, channel: str, message: type[messages.Message], data: dict[str, Any], key: str
 ) -> Letter:
-    letter_id = place.letter_id(origin)
+    letter_id, meta = place.letter_id(origin), place.meta
     body = codec.encode(
         {
-            "specversion": "1.0",
-            "id": letter_id,
-            "source": origin.source,
-            "type": message.TYPE,
-            "time": envelope.timestamp(place.meta.at_ms),
+            "causationid": _attribute(meta.causation_id or key),
+            "correlationid": _attribute(meta.correlation_id or key),
+            "data": data,
             "datacontenttype": "application/json",
             "dataschema": message.dataschema(),
+            "id": letter_id,
             "partitionkey": _attribute(key),
-            "correlationid": _attribute(place.meta.correlation_id or key),
-            "causationid": _attribute(place.meta.causation_id or key),
-            "tenant": place.meta.tenant,
-            "data": data,
+            "source": origin.source,
+            "specversion": "1.0",
+            "tenant": meta.tenant,
+            "time": _time(meta.at_ms),
+            "type": message.TYPE,
         }
     )
     return Letter(channel, letter_id, key, body)
+
+
+@lru_cache(maxsize=16)
+def _time(at_ms: int) -> str:
+    """Give the time as it is written; the records of a round share it."""
+    return codec.encode(envelope.timestamp(at_ms))[1:-1].decode()
 
 
 def _attribute(text: str) -> str:
@@ -195,7 +226,7 @@ def _attribute(text: str) -> str:
     return text[: envelope.MAX_ATTRIBUTE]
 
 
-_LETTERS: Mapping[type[e.Event], Callable[[Origin, Place, Any, Any], Iterator[Letter]]] = {
+_LETTERS: Mapping[type[e.Event], Callable[[Origin, Place, Any, Any], Sequence[Letter]]] = {
     e.TaskAccepted: _accepted,
     e.StepDispatched: _job,
     e.TaskCompleted: _changed(messages.TaskCompleted, TaskStatus.COMPLETE, lambda _: ""),
