@@ -57,9 +57,9 @@ class Catalogue:
         if not known:
             names = ", ".join(sorted(f"{space}/{title}" for space, title in self._versions)[:20]) or "none"
             message = f"expected a registered template, found {namespace}/{name}; registered: {names}"
-            return Problem(code="template.unknown", message=message, pointer="/data/template")
+            return Problem(code="template.unknown", message=message, pointer="/template")
         message = f"expected a version of {namespace}/{name} among {', '.join(known)}, found {version}"
-        return Problem(code="template.unknown_version", message=message, pointer="/data/version")
+        return Problem(code="template.unknown_version", message=message, pointer="/version")
 
     def _find(self, namespace: str, name: str, version: str | None) -> Plan | None:
         versions = self._versions.get((namespace, name), {})

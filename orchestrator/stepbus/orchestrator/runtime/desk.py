@@ -10,11 +10,11 @@ from stepbus.contracts import messages
 from stepbus.contracts.problems import Problem, Refused
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.decide import Rejection
-from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.ports import Delivery, Denied, Done, EventStore, LiveState
 from stepbus.orchestrator.runtime.coordinator import Coordinator
-from stepbus.orchestrator.runtime.intake import Intake, task_id_of
+from stepbus.orchestrator.runtime.intake import Intake
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, RegisterIntent, TaskIntent
+from stepbus.orchestrator.runtime.requests import requested
 
 
 class Desk:
@@ -35,24 +35,11 @@ class Desk:
 
     async def submit(self, request: messages.TaskRequested, request_id: str, actor: str) -> Done | Denied:
         """Accept a task, or say all that is wrong with the request."""
-        if request.replyto is not None and not self._reply_is_allowed(request.replyto):
-            message = f"expected an address that a reply may go to, found {request.replyto!r}"
-            return Denied((Problem(code="task.replyto", message=message, pointer="/replyto"),))
-        plan = await self._coordinator.catalogue.find(request.namespace, request.template, request.version)
-        if not isinstance(plan, Plan):
-            return Denied((plan.model_copy(update={"pointer": plan.pointer.removeprefix("/data")}),), "missing")
         cause = Cause(actor, request_id)
-        command = c.RequestTask(
-            task_id=task_id_of(request, cause.tenant, request_id),
-            plan=plan,
-            context=request.context,
-            request_id=request_id,
-            at_ms=self._coordinator.clock.now_ms(),
-            timeout_ms=request.timeout_ms,
-            bypass_steps=request.bypass_steps,
-            replyto=request.replyto,
-        )
-        return await self._decide(command, cause)
+        found = await requested(request, cause, self._now_ms(), self._coordinator.catalogue, self._reply_is_allowed)
+        if isinstance(found, Rejection):
+            return Denied(found.problems, found.kind)
+        return await self._decide(found, cause)
 
     async def cancel(self, task_id: UUID, reason: str, actor: str) -> Done | Denied:
         """Stop a task."""

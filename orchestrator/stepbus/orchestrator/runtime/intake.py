@@ -16,7 +16,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 from stepbus.contracts import envelope, messages
 from stepbus.contracts import events as e
@@ -24,27 +24,18 @@ from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.decide import Rejection
-from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.route import Origin
 from stepbus.orchestrator.ports import Bus, Delivery, StoreUnavailable, Subscription
 from stepbus.orchestrator.runtime.asked import Answer, Undecidable
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
+from stepbus.orchestrator.runtime.requests import requested
 
 _log = logging.getLogger(__name__)
 
 _RECEIVE_S = 0.2
 _HAND_BACK_S = 1.0
 _BATCHES_UNDER_WAY = 8
-
-
-def task_id_of(request: messages.TaskRequested, tenant: str, request_id: str) -> UUID:
-    """Give the id of the task that a request makes: the same for every repeat of the request."""
-    if request.task_id is not None:
-        return request.task_id
-    if request.idempotency_key is not None:
-        return uuid5(e.STREAMS, f"{tenant}/key/{request.idempotency_key}")
-    return uuid5(e.STREAMS, f"{tenant}/request/{request_id}")
 
 
 class _Told(NamedTuple):
@@ -175,25 +166,17 @@ class Intake:
     async def _requested(
         self, delivery: Delivery, event: CloudEvent, request: messages.TaskRequested
     ) -> TaskIntent | NoteIntent:
-        if request.replyto is not None and self._bus.reply_channel(request.replyto) is None:
-            message = f"expected an address that a reply may go to, found {request.replyto!r}"
-            problem = Problem(code="task.replyto", message=message, pointer="/data/replyto")
-            return _quarantine(delivery, (problem,), _request_id(event))
-        plan = await self._coordinator.catalogue.find(request.namespace, request.template, request.version)
-        if not isinstance(plan, Plan):
-            return _quarantine(delivery, (plan,), _request_id(event), request.replyto)
-        request_id = _request_id(event)
-        command = c.RequestTask(
-            task_id=task_id_of(request, event.tenant, request_id),
-            plan=plan,
-            context=request.context,
-            request_id=request_id,
-            at_ms=self._coordinator.clock.now_ms(),
-            timeout_ms=request.timeout_ms,
-            bypass_steps=request.bypass_steps,
-            replyto=request.replyto,
-        )
-        return TaskIntent(command, _cause(event, f"client{event.source}"))
+        cause = _cause(event, f"client{event.source}")
+        now_ms = self._coordinator.clock.now_ms()
+        found = await requested(request, cause, now_ms, self._coordinator.catalogue, self._reply_is_allowed)
+        if isinstance(found, Rejection):
+            problems = [problem.under("/data") for problem in found.problems]
+            replyto = request.replyto if found.kind == "missing" else None
+            return _quarantine(delivery, problems, cause.causation_id, replyto)
+        return TaskIntent(found, cause)
+
+    def _reply_is_allowed(self, address: str) -> bool:
+        return self._bus.reply_channel(address) is not None
 
     def _note(self, told: _Told, answer: Answer) -> NoteIntent | None:
         """Give what is to be kept of a message that was refused; None if it was taken, or is to go back."""
