@@ -1,6 +1,7 @@
 """The registered templates, ready to run: a fold of the catalogue's one stream."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 from stepbus.contracts import events as e
@@ -10,22 +11,36 @@ from stepbus.orchestrator.core.decide import Decision, Rejection
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.ports import EventStore
 
+FRESH_S = 0.25
+"""How long what was read of the log is taken for all that it holds."""
+
 
 class Catalogue:
-    """Finds the plan of a template by name and version, or by hash."""
+    """Finds the plan of a template by name and version, or by hash.
 
-    def __init__(self, store: EventStore, environment: str | None = None) -> None:
+    What this process registers is here at once. What another registers is here when it is asked for by its version; the
+    highest version, asked for without one, may be that of `FRESH_S` before.
+    """
+
+    def __init__(
+        self, store: EventStore, environment: str | None = None, now_s: Callable[[], float] = monotonic
+    ) -> None:
         self._store = store
         self._environment = environment
+        self._now_s = now_s
+        self._fresh_until_s = now_s()
         self._plans: dict[str, Plan] = {}
         self._versions: dict[tuple[str, str], dict[str, str]] = {}
+        self._highest: dict[tuple[str, str], str] = {}
         self.version = 0
         self.events = 0
 
     async def refresh(self) -> None:
         """Take in what was registered since the last time, by whichever process."""
+        fresh_until_s = self._now_s() + FRESH_S
         for stored in await self._store.read_stream(e.CATALOGUE_STREAM, self.version):
             self.absorb(stored.version, e.decode_record(stored.data))
+        self._fresh_until_s = fresh_until_s
 
     def absorb(self, version: int, record: e.Record) -> None:
         """Take in one record of the catalogue's stream; one that was taken in before changes nothing."""
@@ -35,9 +50,10 @@ class Catalogue:
         self.events += len(record.events)
         for event in record.events:
             if isinstance(event, e.TemplateRegistered):
-                plan = Plan.of(TaskTemplate.model_validate(event.template))
-                self._plans[event.template_hash] = plan
-                self._versions.setdefault((event.namespace, event.name), {})[event.version] = event.template_hash
+                name = (event.namespace, event.name)
+                self._plans[event.template_hash] = Plan.of(TaskTemplate.model_validate(event.template))
+                self._versions.setdefault(name, {})[event.version] = event.template_hash
+                self._highest[name] = max(self._highest.get(name, event.version), event.version, key=semver_key)
 
     async def by_hash(self, template_hash: str) -> Plan:
         """Give the plan that a task keeps to. It is there: no task is accepted before its template is registered."""
@@ -46,9 +62,14 @@ class Catalogue:
         return self._plans[template_hash]
 
     async def find(self, namespace: str, name: str, version: str | None) -> Plan | Problem:
-        """Give the plan of this version, or of the highest one; or what is wrong with the question."""
+        """Give the plan of this version, or of the highest one; or what is wrong with the question.
+
+        Shape: the pointer of a problem is into the request.
+
+        Guarantee: a template or version is unknown only if the log has just been asked for it.
+        """
         found = self._find(namespace, name, version)
-        if version is None or found is None:
+        if found is None or (version is None and self._now_s() >= self._fresh_until_s):
             await self.refresh()
             found = self._find(namespace, name, version)
         if found is not None:
@@ -62,9 +83,9 @@ class Catalogue:
         return Problem(code="template.unknown_version", message=message, pointer="/version")
 
     def _find(self, namespace: str, name: str, version: str | None) -> Plan | None:
-        versions = self._versions.get((namespace, name), {})
-        wanted = max(versions, key=semver_key, default=None) if version is None else version
-        return self._plans[versions[wanted]] if wanted in versions else None
+        wanted = self._highest.get((namespace, name)) if version is None else version
+        template_hash = None if wanted is None else self._versions.get((namespace, name), {}).get(wanted)
+        return None if template_hash is None else self._plans[template_hash]
 
     def read(self, document: Mapping[str, Any]) -> TaskTemplate:
         """Give the template that a document holds, in this orchestrator's environment.
