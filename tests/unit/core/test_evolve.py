@@ -181,6 +181,17 @@ def test_absorbing_one_by_one_gives_what_folding_gives() -> None:
     assert same(state, after(*ONE_OF_EACH))
 
 
+def test_absorbing_copies_nothing_so_that_it_costs_the_same_in_a_task_of_any_size() -> None:
+    state = after(*STARTED)
+    tables = (state.step_status, state.attempts, state.waiting, state.due_ms, state.raised, state.results)
+
+    for event in ONE_OF_EACH:
+        absorb(state, event)
+
+    after_it = (state.step_status, state.attempts, state.waiting, state.due_ms, state.raised, state.results)
+    assert all(one is other for one, other in zip(tables, after_it, strict=True))
+
+
 def test_a_fold_of_nothing_is_a_state_of_its_own() -> None:
     before = after(*STARTED)
     copy = fold(before, ())

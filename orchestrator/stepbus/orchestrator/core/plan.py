@@ -1,13 +1,18 @@
 """A template made ready to run: steps by index and edges in both directions, so that readiness looks up no name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from itertools import islice
+from typing import Any, Final, Self
 
-from stepbus.contracts.problems import Problem
+from stepbus.contracts.messages import StepError
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem
 from stepbus.contracts.schema import compile_schema
+from stepbus.contracts.schema.walk import Schema
 from stepbus.contracts.template import StepTemplate, TaskTemplate
-from stepbus.contracts.template.model import JsonSchema
+
+TOLD_OF_AN_ATTEMPT: Final = 20
+"""How many problems of one answer are kept in the log."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +40,23 @@ class Plan:
                 dependents[dependency].append(number)
         return cls(template, template.steps, index, dependencies, tuple(map(tuple, dependents)))
 
-    def context_problems(self, context: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give each way in which a task's context breaks the template's `context_schema`."""
-        return _problems(self.template.context_schema, context, "/context")
+    def context_problems(self, context: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """Give the ways in which a task's context breaks the template's `context_schema`."""
+        schema = self.template.context_schema
+        return () if schema is None else _problems(schema, context, "/context", MAX_PROBLEMS)
 
-    def result_problems(self, number: int, result: Any) -> Iterator[Problem]:
-        """Give each way in which a result breaks the step's `result_schema`."""
-        return _problems(self.steps[number].result_schema, result, "/result")
+    def result_problems(self, number: int, result: Any) -> tuple[Problem, ...]:
+        """Give the first ways in which a result breaks the step's `result_schema`."""
+        schema = self.steps[number].result_schema
+        return () if schema is None else _problems(schema, result, "/result", TOLD_OF_AN_ATTEMPT)
 
-    def error_problems(self, number: int, error: Mapping[str, Any]) -> Iterator[Problem]:
-        """Give each way in which a failure breaks the step's `error_schema`."""
-        return _problems(self.steps[number].error_schema, error, "/error")
+    def error_problems(self, number: int, error: StepError) -> tuple[Problem, ...]:
+        """Give the first ways in which a failure breaks the step's `error_schema`."""
+        schema = self.steps[number].error_schema
+        if schema is None:
+            return ()
+        return _problems(schema, error.model_dump(mode="json", exclude_none=True), "/error", TOLD_OF_AN_ATTEMPT)
 
 
-def _problems(schema: JsonSchema | None, value: Any, pointer: str) -> Iterator[Problem]:
-    return iter(()) if schema is None else compile_schema(schema).problems(value, pointer)
+def _problems(schema: Schema, value: Any, pointer: str, limit: int) -> tuple[Problem, ...]:
+    return tuple(islice(compile_schema(schema).problems(value, pointer), limit))

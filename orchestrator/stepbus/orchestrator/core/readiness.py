@@ -7,8 +7,11 @@ The cost of an answer is the number of steps that depend on the satisfied ones, 
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from stepbus.orchestrator.core.state import StepStatus, TaskState
+
+_PENDING: Final = StepStatus.PENDING
 
 
 def released(state: TaskState, satisfied: Iterable[int]) -> list[int]:
@@ -17,13 +20,11 @@ def released(state: TaskState, satisfied: Iterable[int]) -> list[int]:
     satisfied = tuple(satisfied)
     if len(satisfied) == 1:
         return [
-            number
-            for number in plan.dependents[satisfied[0]]
-            if waiting[number] == 1 and status[number] == StepStatus.PENDING
+            number for number in plan.dependents[satisfied[0]] if waiting[number] == 1 and status[number] == _PENDING
         ]
     arrived = Counter(number for step in satisfied for number in plan.dependents[step])
     return sorted(
-        number for number, count in arrived.items() if waiting[number] == count and status[number] == StepStatus.PENDING
+        number for number, count in arrived.items() if waiting[number] == count and status[number] == _PENDING
     )
 
 

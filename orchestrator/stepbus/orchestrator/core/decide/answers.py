@@ -3,8 +3,7 @@
 Only the current attempt of a step in hand is heard; any other answer changes nothing and says why.
 """
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError
@@ -16,7 +15,6 @@ from stepbus.orchestrator.core.retry import delay_ms
 from stepbus.orchestrator.core.state import ENDED_TASK, IN_HAND, MOVING, StepStatus, TaskState
 
 PROGRESS_EVERY_MS = 30_000
-TOLD_PROBLEMS = 20
 
 
 def complete_step(state: TaskState, command: CompleteStep) -> Decision:
@@ -24,7 +22,7 @@ def complete_step(state: TaskState, command: CompleteStep) -> Decision:
     number = state.plan.index.get(command.step)
     if number is None or not _is_current(state, number, command):
         return _unheard(state, number, command)
-    problems = tuple(islice(state.plan.result_problems(number, command.result), TOLD_PROBLEMS))
+    problems = state.plan.result_problems(number, command.result)
     if problems:
         return _failed(state, number, command.attempt, _broken("result", problems), command.at_ms)
     completed = e.StepCompleted(step=command.step, attempt=command.attempt, result=command.result)
@@ -37,8 +35,7 @@ def fail_step(state: TaskState, command: FailStep) -> Decision:
     if number is None or not _is_current(state, number, command):
         return _unheard(state, number, command)
     error = command.error
-    found = state.plan.error_problems(number, error.model_dump(mode="json", exclude_none=True))
-    problems = tuple(islice(found, TOLD_PROBLEMS))
+    problems = state.plan.error_problems(number, error)
     if problems:
         error = _broken("error", problems, error)
     return _failed(state, number, command.attempt, error, command.at_ms)
@@ -64,24 +61,25 @@ def record_heartbeat(state: TaskState, command: RecordHeartbeat) -> Decision:
     return Decision((beat,))
 
 
-def follow_up(state: TaskState, number: int, at_ms: int) -> tuple[e.Event, ...]:
+def follow_up(state: TaskState, number: int, at_ms: int) -> Sequence[e.Event]:
     """Give what a step's being satisfied brings: dispatches, or the end of the task."""
-    ready = released(state, (number,))
-    status = state.step_status[number]
-    moving = state.moving - (status in MOVING) + len(ready)
     if state.satisfied + 1 == len(state.plan.steps):
         return (e.TaskCompleted(),)
-    return (*dispatch(state, ready, at_ms), *blocked(state, moving, mended=number))
+    ready = released(state, (number,))
+    if ready:
+        return dispatch(state, ready, at_ms)
+    moving = state.moving - (state.step_status[number] in MOVING)
+    return blocked(state, moving, mended=number)
 
 
 def ended_badly(
     state: TaskState, number: int, attempt: int, at_ms: int, retry_after_s: float | None, *, retryable: bool
-) -> tuple[int | None, tuple[e.Event, ...]]:
+) -> tuple[int | None, Sequence[e.Event]]:
     """Give when the next attempt is due, None for never, and what that means for the task."""
     if retryable and attempt < state.max_attempts(number):
         step = state.plan.steps[number]
         return at_ms + delay_ms(step.retry, state.task_id, step.name, attempt, retry_after_s), ()
-    return None, tuple(blocked(state, state.moving - 1, newly_failed=(number,)))
+    return None, blocked(state, state.moving - 1, newly_failed=(number,))
 
 
 def _failed(state: TaskState, number: int, attempt: int, error: StepError, at_ms: int) -> Decision:

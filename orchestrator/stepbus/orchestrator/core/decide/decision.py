@@ -1,7 +1,8 @@
 """The parts that decisions are made of."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepbus.contracts import events as e
 from stepbus.contracts.problems import Problem
@@ -24,8 +25,7 @@ class Rejection:
         return self.problems[0].code
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The events that follow, none if the command changes nothing; or the rejection."""
 
     events: tuple[e.Event, ...] = ()
@@ -40,27 +40,30 @@ def rejected(code: str, message: str, pointer: str = "", kind: str = "conflict")
     return Decision(rejection=Rejection((Problem(code=code, message=message, pointer=pointer),), kind))
 
 
-def dispatch(state: TaskState, numbers: Iterable[int], at_ms: int) -> Iterator[e.StepDispatched]:
+def dispatch(state: TaskState, numbers: Iterable[int], at_ms: int) -> list[e.Event]:
     """Give the dispatch of the next attempt of each of these steps."""
+    dispatched: list[e.Event] = []
     for number in numbers:
-        step = state.plan.steps[number]
-        yield e.StepDispatched(step=step.name, attempt=state.attempts[number] + 1, deadline_at_ms=at_ms + step.timeout)
+        step, attempt = state.plan.steps[number], state.attempts[number] + 1
+        dispatched.append(e.StepDispatched(step=step.name, attempt=attempt, deadline_at_ms=at_ms + step.timeout))
+    return dispatched
 
 
 def blocked(
     state: TaskState, moving: int, newly_failed: Iterable[int] = (), mended: int | None = None
-) -> Iterator[e.Event]:
+) -> tuple[e.Event, ...]:
     """Give the task's failure if nothing moves any more. `mended` is a failed step that no longer is one."""
     if moving:
-        return
+        return ()
     failed = {*state.numbers(StepStatus.ERROR), *state.numbers(StepStatus.CANCELLED), *newly_failed} - {mended}
-    yield e.TaskFailed(
-        code=BLOCKED_BY_FAILURES, failed_steps=tuple(state.plan.steps[number].name for number in sorted(failed))
-    )
+    names = tuple(state.plan.steps[number].name for number in sorted(failed))
+    return (e.TaskFailed(code=BLOCKED_BY_FAILURES, failed_steps=names),)
 
 
-def cancel_steps(state: TaskState, statuses: Container[int] = OPEN) -> Iterator[e.StepCancelled]:
+def cancel_steps(state: TaskState, statuses: Container[int] = OPEN) -> list[e.StepCancelled]:
     """Give the cancellation of every step in one of these statuses: of all that could still run or be answered."""
-    for number, status in enumerate(state.step_status):
-        if status in statuses:
-            yield e.StepCancelled(step=state.plan.steps[number].name, attempt=state.attempts[number])
+    return [
+        e.StepCancelled(step=state.plan.steps[number].name, attempt=state.attempts[number])
+        for number, status in enumerate(state.step_status)
+        if status in statuses
+    ]
