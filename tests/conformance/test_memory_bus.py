@@ -110,6 +110,33 @@ async def test_of_very_many_ids_the_last_are_known() -> None:
     assert received[-1].body == b"body 1"
 
 
+async def test_ids_are_known_on_more_channels_than_a_bus_remembers_the_way_to() -> None:
+    bus = await bus_with(Limits())
+    outgoing = [message(number, f"jobs.q{number}") for number in range(5000)]
+    await publish(bus, *outgoing)
+    await publish(bus, *outgoing)
+
+    for number in (0, 4999):
+        assert len(await (await bus.subscribe(f"jobs.q{number}")).receive(9, 0)) == 1
+
+
+async def test_of_several_out_each_comes_again_when_it_is_late_itself() -> None:
+    clock = Clock()
+    bus = await bus_with(Limits(ack_wait_s=30), clock)
+    await publish(bus, *messages(4, "tasks"))
+    subscription = await bus.subscribe("tasks")
+    first, second, *_ = await subscription.receive(3, 0)
+    clock.now_s += 10
+    fourth = await subscription.receive(9, 0)
+    await subscription.extend(second)
+    await subscription.ack([first])
+
+    for later_s, expected in ((19, []), (1, [b"body 3"]), (10, [b"body 4", b"body 2"])):
+        clock.now_s += later_s
+        assert bodies(await subscription.receive(9, 0)) == expected
+    assert bodies(fourth) == [b"body 4"]
+
+
 async def test_buses_of_one_name_reach_each_other_and_no_other(unique_name: str) -> None:
     adapters = [connect(f"memory:{name}") for name in (unique_name, unique_name, f"{unique_name}2")]
     one, same, other = [await adapter.bus(BusSettings()) for adapter in adapters if adapter.bus is not None]

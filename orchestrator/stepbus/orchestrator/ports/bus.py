@@ -1,13 +1,17 @@
-"""The bus: channels, and messages that are sent once and delivered at least once."""
+"""The bus: channels, and messages that are sent once and delivered at least once.
+
+A step makes two of `Outgoing` and two of `Delivery`. A frozen dataclass takes three times as long to make, so these are
+plain ones.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
-    """A message to be sent.
+    """A message to be sent. Who was given one never changes it.
 
     Two with one `id` on one channel are the same message; `key` keeps those of a task together.
     """
@@ -31,9 +35,12 @@ class NotSent:
     permanent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """A message in hand. `count` is how often it was delivered, from 1; `receipt` is the adapter's own."""
+    """A message in hand. `count` is how often it was delivered, from 1; `receipt` is the adapter's own.
+
+    Who was given one never changes it.
+    """
 
     channel: str
     body: bytes

@@ -22,7 +22,7 @@ class Topic:
     def put(self, message: Message) -> bool:
         """Tell a message to all; the newest always finds room."""
         for queue in (*self._groups.values(), *self._alone):
-            queue.put(Message(message.address, message.body, message.headers))
+            queue.put(Message(message.channel, message.body, message.headers))
         if self._keeps:
             self._kept.append(message)
             self._bytes += len(message.body)
@@ -54,7 +54,7 @@ class Topic:
     def _queue(self, *, from_start: bool) -> Queue:
         queue = Queue(self._limits, keeps_newest=True, clock=self._clock)
         for message in self._kept if from_start else ():
-            queue.put(Message(message.address, message.body, message.headers))
+            queue.put(Message(message.channel, message.body, message.headers))
         return queue
 
 
@@ -67,26 +67,32 @@ class Duplicates:
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self._newer: set[str] = set()
-        self._older: set[str] = set()
+        self._newer: dict[str, set[str]] = {}
+        self._older: dict[str, set[str]] = {}
+        self._newer_count = 0
         self._turn = clock() + limits.duplicate_window_s
 
-    def __contains__(self, sent: str) -> bool:
-        """Say whether this message was sent lately."""
-        return sent in self._newer or sent in self._older
+    def knows(self, address: str, message_id: str) -> bool:
+        """Say whether a message was sent there under this id lately."""
+        return message_id in self._newer.get(address, ()) or message_id in self._older.get(address, ())
+
+    def add(self, address: str, message_id: str) -> None:
+        """Remember a message."""
+        ids = self._newer.get(address)
+        if ids is None:
+            ids = self._newer[address] = set()
+        ids.add(message_id)
+        self._newer_count += 1
 
     def forget_old(self) -> None:
         """Let go of what was sent before the last window."""
         now = self._clock()
         if now >= self._turn + self._limits.duplicate_window_s:
-            self._newer = set()
-        if now >= self._turn or len(self._newer) >= self._limits.duplicates:
-            self._older, self._newer = self._newer, set()
+            self._newer = {}
+        if now >= self._turn or self._newer_count >= self._limits.duplicates:
+            self._older, self._newer = self._newer, {}
+            self._newer_count = 0
             self._turn = now + self._limits.duplicate_window_s
-
-    def add(self, sent: str) -> None:
-        """Remember a message."""
-        self._newer.add(sent)
 
 
 class Broker:

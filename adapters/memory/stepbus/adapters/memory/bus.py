@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from stepbus.adapters.memory.broker import Broker, Topic
 from stepbus.adapters.memory.queue import Hand, Message, Queue
 from stepbus.contracts import channels
-from stepbus.contracts.channels import Channel
 from stepbus.contracts.problems import Refused, refuse
 from stepbus.orchestrator.ports import BusSettings, BusUnavailable, Delivery, NotSent, Outgoing, Sent
 
@@ -25,10 +25,9 @@ def shared_broker(name: str) -> Broker:
 class MemorySubscription:
     """The place of one reader at a queue."""
 
-    def __init__(self, queue: Queue, prefix: str, in_hand: int) -> None:
+    def __init__(self, queue: Queue, in_hand: int) -> None:
         self._queue = queue
         self._hand = Hand(in_hand)
-        self._prefix_length = len(prefix) + 1
         self._is_closed = False
         queue.join(self._hand)
 
@@ -40,14 +39,13 @@ class MemorySubscription:
             taken = self._queue.take(self._hand, limit)
             remaining_s = deadline - monotonic()
             if taken or remaining_s <= 0:
-                return self._deliveries(taken)
+                return [Delivery(one.channel, one.body, one.headers, one.count, one) for one in taken]
             await self._queue.changed(remaining_s)
         return ()
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Forget these."""
-        for delivery in deliveries:
-            self._queue.finish(delivery.receipt)
+        self._queue.finish([delivery.receipt for delivery in deliveries])
 
     async def nack(self, delivery: Delivery, delay_s: float = 0) -> None:
         """Give it back, unless somebody else has it by now."""
@@ -78,19 +76,12 @@ class MemorySubscription:
         message: Message = delivery.receipt
         return message.holder is self._hand and message.count == delivery.count
 
-    def _deliveries(self, taken: Sequence[Message]) -> Sequence[Delivery]:
-        start = self._prefix_length
-        return [
-            Delivery(message.address[start:], message.body, message.headers, message.count, message)
-            for message in taken
-        ]
-
 
 class MemoryListener(MemorySubscription):
     """The place of one who hears a topic alone: what is received is done with."""
 
-    def __init__(self, queue: Queue, prefix: str, broker: Broker, address: str) -> None:
-        super().__init__(queue, prefix, in_hand=1_000_000)
+    def __init__(self, queue: Queue, broker: Broker, address: str) -> None:
+        super().__init__(queue, in_hand=1_000_000)
         self._broker = broker
         self._address = address
 
@@ -111,6 +102,13 @@ class MemoryListener(MemorySubscription):
             self._broker.leave(self._address, self._queue)
 
 
+class _Way(NamedTuple):
+    """Where the messages of a channel go. `place` is None for replies: their topic comes and goes with who hears it."""
+
+    address: str
+    place: Queue | Topic | None
+
+
 _Kept = TypeVar("_Kept", bound=MemorySubscription)
 
 
@@ -122,6 +120,7 @@ class MemoryBus:
         self._broker = broker
         self._subscriptions: list[MemorySubscription] = []
         self._is_closed = False
+        self._way = lru_cache(maxsize=4096)(self._find_way)
 
     async def provision(self, queues: Sequence[str] = ()) -> None:
         """Open the channels of this prefix. A queue needs nothing, but its name is checked."""
@@ -143,7 +142,12 @@ class MemoryBus:
         if prefix != self._prefix:
             return NotSent(f"expected an address below {self._prefix}., found {address!r}", permanent=True)
         missing = self._missing()
-        return NotSent(missing) if missing else self._put(channel, body, headers)
+        if missing:
+            return NotSent(missing)
+        try:
+            return self._put(self._way(channel), Message(channel, body, headers))
+        except Refused as refused:
+            return NotSent(str(refused), permanent=True)
 
     def address(self, channel: str) -> str:
         """Give prefix and channel, joined by a dot."""
@@ -165,7 +169,7 @@ class MemoryBus:
             queue = self._broker.queue(address)
             if shared.kind != "jobs":
                 _demand_group(queue, channel, group)
-        return self._keep(MemorySubscription(queue, self._prefix, in_hand))
+        return self._keep(MemorySubscription(queue, in_hand))
 
     async def listen(self, channel: str, *, from_start: bool) -> MemorySubscription:
         """Hear a topic alone."""
@@ -173,7 +177,7 @@ class MemoryBus:
         heard = channels.to_hear(channel)
         address = f"{self._prefix}.{heard}"
         queue = self._broker.topic(address, keeps=heard.kind in channels.TOLD).listen(from_start=from_start)
-        return self._keep(MemoryListener(queue, self._prefix, self._broker, address))
+        return self._keep(MemoryListener(queue, self._broker, address))
 
     async def connected(self) -> bool:
         """Say whether the bus is open."""
@@ -205,36 +209,32 @@ class MemoryBus:
 
     def _publish(self, message: Outgoing) -> Sent | NotSent:
         try:
-            sent = f"{message.channel} {self._prefix} {channels.to_id(message.id)}"
+            way = self._way(message.channel)
+            channels.to_id(message.id)
         except Refused as refused:
             return NotSent(str(refused), permanent=True)
-        if sent in self._broker.duplicates:
+        if self._broker.duplicates.knows(way.address, message.id):
             return _SENT
-        answer = self._put(message.channel, message.body, _NO_HEADERS)
+        answer = self._put(way, Message(message.channel, message.body, _NO_HEADERS))
         if answer is _SENT:
-            self._broker.duplicates.add(sent)
+            self._broker.duplicates.add(way.address, message.id)
         return answer
 
-    def _put(self, channel: str, body: bytes, headers: Mapping[str, str]) -> Sent | NotSent:
-        try:
-            to = channels.to_send(channel)
-        except Refused as refused:
-            return NotSent(str(refused), permanent=True)
+    def _put(self, way: _Way, message: Message) -> Sent | NotSent:
         limit = self._broker.limits.message_bytes
-        if len(body) > limit:
-            return NotSent(f"expected at most {limit} bytes, found {len(body)}", permanent=True)
-        address = f"{self._prefix}.{channel}"
-        place = self._place(to, address)
-        if place is not None and not place.put(Message(address, body, headers)):
-            return NotSent(f"expected room in {channel}, but it is full")
+        if len(message.body) > limit:
+            return NotSent(f"expected at most {limit} bytes, found {len(message.body)}", permanent=True)
+        place = way.place or self._broker.heard(way.address)
+        if place is not None and not place.put(message):
+            return NotSent(f"expected room in {message.channel}, but it is full")
         return _SENT
 
-    def _place(self, to: Channel, address: str) -> Queue | Topic | None:
+    def _find_way(self, channel: str) -> _Way:
+        to = channels.to_send(channel)
+        address = f"{self._prefix}.{channel}"
         if to.kind in channels.WORK:
-            return self._broker.queue(f"{self._prefix}.results.*" if to.kind == "results" else address)
-        if to.kind in channels.TOLD:
-            return self._broker.topic(address, keeps=True)
-        return self._broker.heard(address)
+            return _Way(address, self._broker.queue(f"{self._prefix}.results.*" if to.kind == "results" else address))
+        return _Way(address, self._broker.topic(address, keeps=True) if to.kind in channels.TOLD else None)
 
 
 def _demand_group(queue: Queue, channel: str, group: str) -> None:

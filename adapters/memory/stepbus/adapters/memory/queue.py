@@ -7,9 +7,12 @@ one thread; none blocks.
 
 import asyncio
 import heapq
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +30,32 @@ class Limits:
 
 
 class Message:
-    """A message in one queue, and who has it in hand until when."""
+    """A message in one queue, and who has it in hand."""
 
-    __slots__ = ("address", "body", "count", "due", "headers", "holder", "is_done", "sequence")
+    __slots__ = ("body", "channel", "count", "headers", "holder", "is_done")
 
-    def __init__(self, address: str, body: bytes, headers: Mapping[str, str]) -> None:
-        self.address = address
+    def __init__(self, channel: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self.channel = channel
         self.body = body
         self.headers = headers
         self.count = 0
-        self.sequence = 0
-        self.due = 0.0
         self.holder: Hand | None = None
         self.is_done = False
 
 
 class Hand:
-    """What one reader has out un-acked: at most `in_hand` messages, those due first standing first."""
+    """What one reader has out un-acked: at most `in_hand` messages, each with its due time, those due first first.
 
-    __slots__ = ("in_hand", "out")
+    None of them is due before `due`. The first would say when exactly, but to find it takes longer the more was acked
+    in front of it.
+    """
+
+    __slots__ = ("due", "in_hand", "out")
 
     def __init__(self, in_hand: int) -> None:
         self.in_hand = in_hand
-        self.out: OrderedDict[int, Message] = OrderedDict()
+        self.out: dict[Message, float] = {}
+        self.due = _NEVER
 
 
 class Queue:
@@ -59,29 +65,32 @@ class Queue:
     """
 
     def __init__(self, limits: Limits, *, keeps_newest: bool, clock: Callable[[], float]) -> None:
-        self._limits = limits
+        self._ack_wait_s = limits.ack_wait_s
+        self._most_messages = limits.topic_messages if keeps_newest else limits.queue_messages
+        self._most_bytes = limits.topic_bytes if keeps_newest else limits.queue_bytes
         self._keeps_newest = keeps_newest
         self._clock = clock
         self._ready: deque[Message] = deque()
         self._delayed: list[tuple[float, int, Message]] = []
+        self._delays = count()
         self._hands: list[Hand] = []
         self._waiting: set[asyncio.Future[None]] = set()
-        self._sequence = 0
         self._messages = 0
         self._bytes = 0
         self.group = ""
 
     def put(self, message: Message) -> bool:
         """Add a message at the end; say whether there was room for it."""
-        if self._is_full(len(message.body)):
+        size = len(message.body)
+        if self._messages >= self._most_messages or self._bytes + size > self._most_bytes:
             if not self._keeps_newest:
                 return False
-            self._drop_oldest(len(message.body))
-        self._sequence = message.sequence = self._sequence + 1
+            self._make_room(size)
         self._messages += 1
-        self._bytes += len(message.body)
+        self._bytes += size
         self._ready.append(message)
-        self.wake()
+        if self._waiting:
+            self.wake()
         return True
 
     def join(self, hand: Hand) -> None:
@@ -92,7 +101,7 @@ class Queue:
         """Let a reader go, and what it holds be redelivered at once."""
         if hand in self._hands:
             self._hands.remove(hand)
-            self._redeliver(list(hand.out.values()))
+            self._redeliver(list(hand.out))
 
     def retire(self, hand: Hand) -> None:
         """Hand out no more to a reader, who may still be at work on what he has."""
@@ -103,28 +112,28 @@ class Queue:
         """Hand out what is ready, as far as the reader's bound lets it."""
         now = self._clock()
         self._collect_due(now)
+        due = now + self._ack_wait_s
+        hand.due = min(hand.due, due)
+        ready, out = self._ready, hand.out
+        room = min(limit, hand.in_hand - len(out))
         taken: list[Message] = []
-        room = min(limit, hand.in_hand - len(hand.out))
-        due = now + self._limits.ack_wait_s
-        while self._ready and len(taken) < room:
-            message = self._ready.popleft()
-            if message.is_done:
-                continue
-            message.count += 1
-            message.holder = hand
-            message.due = due
-            hand.out[message.sequence] = message
-            taken.append(message)
+        while ready and len(taken) < room:
+            message = ready.popleft()
+            if not message.is_done:
+                message.count += 1
+                message.holder = hand
+                out[message] = due
+                taken.append(message)
         return taken
 
-    def finish(self, message: Message) -> None:
-        """Forget a message, wherever it is by now."""
-        if message.is_done:
-            return
-        message.is_done = True
-        self._messages -= 1
-        self._bytes -= len(message.body)
-        _release(message)
+    def finish(self, messages: Sequence[Message]) -> None:
+        """Forget messages, wherever they are by now."""
+        for message in messages:
+            if not message.is_done:
+                message.is_done = True
+                self._messages -= 1
+                self._bytes -= len(message.body)
+                _release(message)
         self.wake()
 
     def give_back(self, message: Message, delay_s: float) -> None:
@@ -133,22 +142,23 @@ class Queue:
             self._redeliver([message])
             return
         _release(message)
-        heapq.heappush(self._delayed, (self._clock() + delay_s, message.sequence, message))
+        heapq.heappush(self._delayed, (self._clock() + delay_s, next(self._delays), message))
         self.wake()
 
     def extend(self, message: Message) -> None:
         """Start the wait for the ack anew."""
         if message.holder is not None:
-            message.due = self._clock() + self._limits.ack_wait_s
-            message.holder.out.move_to_end(message.sequence)
+            out = message.holder.out
+            del out[message]  # so that it stands last again
+            out[message] = self._clock() + self._ack_wait_s
 
     async def changed(self, timeout_s: float) -> None:
         """Return when there may be something new to take, at the latest when the time has passed."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
         self._waiting.add(woken)
-        due_s = min(self._dues(), default=float("inf")) - self._clock()
-        timer = loop.call_later(max(0.0, min(timeout_s, due_s, self._limits.ack_wait_s)), _wake, woken)
+        due_s = min(self._dues(), default=_NEVER) - self._clock()
+        timer = loop.call_later(max(0.0, min(timeout_s, due_s, self._ack_wait_s)), _wake, woken)
         try:
             await woken
         finally:
@@ -164,9 +174,9 @@ class Queue:
 
     def _collect_due(self, now: float) -> None:
         for hand in tuple(self._hands):
-            late = _until(hand.out, now)
-            if late:
-                self._redeliver(late)
+            if hand.due <= now:
+                self._redeliver(_until(hand.out, now))
+                hand.due = next(iter(hand.out.values()), _NEVER)
             if hand.in_hand == 0 and not hand.out:
                 self._hands.remove(hand)
         while self._delayed and self._delayed[0][0] <= now:
@@ -174,9 +184,7 @@ class Queue:
 
     def _dues(self) -> Iterator[float]:
         for hand in self._hands:
-            for message in hand.out.values():
-                yield message.due
-                break
+            yield hand.due
         if self._delayed:
             yield self._delayed[0][0]
 
@@ -187,20 +195,15 @@ class Queue:
         self._ready.extendleft(reversed(messages))
         self.wake()
 
-    def _is_full(self, size: int) -> bool:
-        if self._keeps_newest:
-            return self._messages >= self._limits.topic_messages or self._bytes + size > self._limits.topic_bytes
-        return self._messages >= self._limits.queue_messages or self._bytes + size > self._limits.queue_bytes
-
-    def _drop_oldest(self, size: int) -> None:
-        while self._ready and self._is_full(size):
-            self.finish(self._ready.popleft())
+    def _make_room(self, size: int) -> None:
+        while self._ready and (self._messages >= self._most_messages or self._bytes + size > self._most_bytes):
+            self.finish([self._ready.popleft()])
 
 
-def _until(out: OrderedDict[int, Message], now: float) -> list[Message]:
+def _until(out: Mapping[Message, float], now: float) -> list[Message]:
     late = []
-    for message in out.values():
-        if message.due > now:
+    for message, due in out.items():
+        if due > now:
             break
         late.append(message)
     return late
@@ -208,7 +211,7 @@ def _until(out: OrderedDict[int, Message], now: float) -> list[Message]:
 
 def _release(message: Message) -> None:
     if message.holder is not None:
-        del message.holder.out[message.sequence]
+        del message.holder.out[message]
         message.holder = None
 
 
