@@ -20,7 +20,7 @@ class Asked:
     __slots__ = ("_answers", "_missing", "done")
 
     def __init__(self, count: int) -> None:
-        self._answers: dict[int, Answer] = {}
+        self._answers: list[Answer | None] = [None] * count
         self._missing = count
         self.done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         if not count:
@@ -28,12 +28,12 @@ class Asked:
 
     def answer(self, place: int, answer: Answer) -> None:
         """Take the answer for the intent at this place, the first that is given; who asked may have gone."""
-        if place in self._answers:
+        if self._answers[place] is not None:
             return
         self._answers[place] = answer
         self._missing -= 1
         if not self._missing and not self.done.done():
-            self.done.set_result([self._answers[place] for place in range(len(self._answers))])
+            self.done.set_result([answer for answer in self._answers if answer is not None])
 
 
 class Work:

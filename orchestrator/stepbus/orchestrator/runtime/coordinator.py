@@ -62,6 +62,7 @@ class _Round:
     Shape: `tasks` are by the integer of their id. Those in `fresh` were read from the log for this round.
     """
 
+    at_ms: int
     prepared: list[_Prepared] = field(default_factory=list)
     tasks: dict[int, TaskInHand] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
@@ -141,8 +142,8 @@ class Coordinator:
         return not self._waiting and not self._is_deciding
 
     async def _hold(self, works: Sequence[Work]) -> None:
-        draft = _Round()
         await self.clock.refresh()
+        draft = _Round(self.clock.now_ms())
         await self._load(draft, works)
         for work in works:
             try:
@@ -164,15 +165,17 @@ class Coordinator:
             intent = work.intent
             if type(intent) is TaskIntent:
                 task_id = intent.command.task_id
-                is_new = type(intent.command) is RequestTask
-                if work.doubted or not (is_new or self.tasks.kept(task_id) is not None):
+                kept = self.tasks.kept(task_id)
+                if work.doubted or (kept is None and type(intent.command) is not RequestTask):
                     wanted[task_id.int] = task_id
+                elif kept is not None:
+                    draft.tasks[task_id.int] = kept
             elif type(intent) is RegisterIntent:
                 await self.catalogue.refresh()
         if wanted:
             found = await asyncio.gather(*map(self.tasks.refreshed, wanted.values()))
             draft.fresh.update(wanted)
-            draft.tasks = {task.state.task_id.int: task for task in found if task is not None}
+            draft.tasks.update({task.state.task_id.int: task for task in found if task is not None})
 
     def _prepare(self, draft: _Round, work: Work) -> None:
         intent = work.intent
@@ -182,13 +185,13 @@ class Coordinator:
             case RegisterIntent():
                 self._prepare_registration(draft, work, intent)
             case NoteIntent(stream, category, event, cause, expected):
-                record = e.Record(expected + 1, cause.metadata(self.clock.now_ms()), (event,))
+                record = e.Record(expected + 1, cause.metadata(draft.at_ms), (event,))
                 self._add(draft, work, Append(stream, expected, category, e.encode_record(record)), record)
 
     def _prepare_task(self, draft: _Round, work: Work, intent: TaskIntent) -> None:
         command = intent.command
         task_id = command.task_id
-        task = draft.tasks.get(task_id.int) or self.tasks.kept(task_id)
+        task = draft.tasks.get(task_id.int)
         if task is None:
             if not isinstance(command, RequestTask):
                 problem = Problem(code="task.unknown", message=f"expected a task of this log, found {task_id}")
@@ -214,7 +217,7 @@ class Coordinator:
         state = task.state
         self.tasks.forget(state.task_id)
         draft.tasks[state.task_id.int] = task
-        meta = cause.metadata(self.clock.now_ms(), task.tenant, task.correlation_id)
+        meta = cause.metadata(draft.at_ms, task.tenant, task.correlation_id)
         record = e.Record(state.events + 1, meta, events)
         append = Append(state.task_id, state.version, e.TASK, e.encode_record(record))
         for event in events:
@@ -230,7 +233,7 @@ class Coordinator:
         if not decision.events:
             work.answer(Outcome(e.CATALOGUE_STREAM, rejection=decision.rejection))
             return
-        record = e.Record(self.catalogue.events + 1, intent.cause.metadata(self.clock.now_ms()), decision.events)
+        record = e.Record(self.catalogue.events + 1, intent.cause.metadata(draft.at_ms), decision.events)
         append = Append(e.CATALOGUE_STREAM, self.catalogue.version, e.CATALOGUE, e.encode_record(record))
         draft.has_registration = True
         self._add(draft, work, append, record)

@@ -39,10 +39,13 @@ _BATCHES_UNDER_WAY = 8
 
 
 class _Told(NamedTuple):
-    """A message, and what it asks of the rounds; one that could not be read asks to be kept in quarantine."""
+    """A message, and what it asks of the rounds; one that could not be read asks to be kept in quarantine.
+
+    A request for a task asks for nothing until its template is found, and if that can't be known now, it is to go back.
+    """
 
     delivery: Delivery
-    intent: TaskIntent | NoteIntent
+    intent: TaskIntent | NoteIntent | StoreUnavailable | None
     event: CloudEvent | None = None
     message: messages.Message | None = None
 
@@ -85,19 +88,30 @@ class Intake:
         return answer
 
     async def _apply_all(self, deliveries: Sequence[Delivery]) -> list[Answer]:
-        told = [await self._told(delivery) for delivery in deliveries]
-        readable = [one for one in told if isinstance(one, _Told)]
-        answered = iter(await self._coordinator.submit_all([one.intent for one in readable]))
-        answers = [next(answered) if isinstance(one, _Told) else one for one in told]
+        now_ms = self._coordinator.clock.now_ms()
+        told = [self._told(delivery, now_ms) for delivery in deliveries]
+        for place, one in enumerate(told):
+            if one.intent is None:
+                told[place] = await self._requested(one, now_ms)
+        answers = await self._answers([one.intent for one in told])
         notes = {
             place: note
-            for place, (one, answer) in enumerate(zip(told, answers, strict=True))
-            if isinstance(one, _Told) and (note := self._note(one, answer)) is not None
+            for place, answer in enumerate(answers)
+            if (type(answer) is not Outcome or answer.rejection) and (note := _note(told[place], answer))
         }
         if notes:
-            for place, answer in zip(notes, await self._coordinator.submit_all(list(notes.values())), strict=True):
+            for place, answer in zip(notes, await self._answers(list(notes.values())), strict=True):
                 answers[place] = answer
         return answers
+
+    async def _answers(self, intents: Sequence[TaskIntent | NoteIntent | StoreUnavailable | None]) -> list[Answer]:
+        """Have what is asked decided; what can't be asked now is its own answer."""
+        asked = [intent for intent in intents if isinstance(intent, TaskIntent | NoteIntent)]
+        answered = await self._coordinator.submit_all(asked)
+        if len(asked) == len(intents):
+            return answered
+        rest = iter(answered)
+        return [intent if isinstance(intent, StoreUnavailable) else next(rest) for intent in intents]
 
     async def _take_in(self, subscription: Subscription) -> None:
         free = asyncio.Semaphore(_BATCHES_UNDER_WAY)
@@ -126,70 +140,74 @@ class Intake:
         finally:
             done()
 
-    async def _told(self, delivery: Delivery) -> _Told | StoreUnavailable:
-        """Give what a message asks."""
+    def _told(self, delivery: Delivery, now_ms: int) -> _Told:
+        """Read a message."""
         try:
             event = envelope.read(delivery.body, delivery.headers)
             message = messages.read(event)
-            return _Told(delivery, await self._intent(delivery, event, message), event, message)
+            return _Told(delivery, self._intent(delivery, event, message, now_ms), event, message)
         except Refused as refusal:
             return _Told(delivery, _quarantine(delivery, refusal.problems))
-        except StoreUnavailable as error:
-            return error
         except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
             _log.exception("a message of %s could not be applied", delivery.channel)
             return _Told(delivery, _quarantine(delivery, (_internal(error),)))
 
-    async def _intent(
-        self, delivery: Delivery, event: CloudEvent, message: messages.Message
-    ) -> TaskIntent | NoteIntent:
+    def _intent(
+        self, delivery: Delivery, event: CloudEvent, message: messages.Message, now_ms: int
+    ) -> TaskIntent | NoteIntent | None:
         kind = delivery.channel.partition(".")[0]
         if isinstance(message, messages.Answer) and kind == "results":
-            return self._answered(event, message)
+            return self._answered(event, message, now_ms)
         match kind, message:
             case "tasks", messages.TaskRequested():
-                return await self._requested(delivery, event, message)
+                return None
             case "tasks", messages.TaskCancelRequested():
-                command = c.CancelTask(message.task_id, message.reason, self._coordinator.clock.now_ms())
+                command = c.CancelTask(message.task_id, message.reason, now_ms)
                 return TaskIntent(command, _cause(event, f"client{event.source}"))
             case "results", messages.QuarantineEntry():
                 return _handed_over(message)
         raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
 
-    def _answered(self, event: CloudEvent, answer: messages.Answer) -> TaskIntent:
+    def _answered(self, event: CloudEvent, answer: messages.Answer, now_ms: int) -> TaskIntent:
         expected = self.origin.token(answer.task_id, answer.step, answer.attempt)
         if not hmac.compare_digest(expected.encode(), answer.token.encode()):
             raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
-        command = _answer_command(answer, self._coordinator.clock.now_ms())
-        return TaskIntent(command, _cause(event, f"worker/{answer.worker or event.source}"))
+        return TaskIntent(_answer_command(answer, now_ms), _cause(event, f"worker/{answer.worker or event.source}"))
 
-    async def _requested(
-        self, delivery: Delivery, event: CloudEvent, request: messages.TaskRequested
-    ) -> TaskIntent | NoteIntent:
+    async def _requested(self, told: _Told, now_ms: int) -> _Told:
+        """Find the template of a request."""
+        delivery, _, event, message = told
+        assert event is not None  # noqa: S101 - it was read
+        assert isinstance(message, messages.TaskRequested)  # noqa: S101 - nothing else is asked for later
         cause = _cause(event, f"client{event.source}")
-        now_ms = self._coordinator.clock.now_ms()
-        found = await requested(request, cause, now_ms, self._coordinator.catalogue, self._reply_is_allowed)
+        try:
+            found = await requested(message, cause, now_ms, self._coordinator.catalogue, self._reply_is_allowed)
+        except StoreUnavailable as error:
+            return _Told(delivery, error)
         if isinstance(found, Rejection):
             problems = [problem.under("/data") for problem in found.problems]
-            replyto = request.replyto if found.kind == "missing" else None
-            return _quarantine(delivery, problems, cause.causation_id, replyto)
-        return TaskIntent(found, cause)
+            replyto = message.replyto if found.kind == "missing" else None
+            return _Told(delivery, _quarantine(delivery, problems, cause.causation_id, replyto))
+        return _Told(delivery, TaskIntent(found, cause), event, message)
 
     def _reply_is_allowed(self, address: str) -> bool:
         return self._bus.reply_channel(address) is not None
 
-    def _note(self, told: _Told, answer: Answer) -> NoteIntent | None:
-        """Give what is to be kept of a message that was refused; None if it was taken, or is to go back."""
-        if isinstance(answer, Undecidable) and isinstance(told.intent, TaskIntent):
-            return _quarantine(told.delivery, (_internal(answer),))
-        if not isinstance(answer, Outcome) or answer.rejection is None:
-            return None
-        return _refused(told, answer.rejection)
+
+def _note(told: _Told, answer: Answer) -> NoteIntent | None:
+    """Give what is to be kept of a message that was not taken; None if it was kept, or is to go back."""
+    if not isinstance(told.intent, TaskIntent):
+        return None
+    if isinstance(answer, Undecidable):
+        return _quarantine(told.delivery, (_internal(answer),))
+    if isinstance(answer, StoreUnavailable) or answer.rejection is None:
+        return None
+    return _refused(told, told.intent.cause, answer.rejection)
 
 
-def _refused(told: _Told, rejection: Rejection) -> NoteIntent:
+def _refused(told: _Told, cause: Cause, rejection: Rejection) -> NoteIntent:
     """Give the note of an answer that changes nothing; what is of nothing we know, or asked for, is kept whole."""
-    delivery, event, message = told.delivery, told.event, told.message
+    delivery, _, event, message = told
     if isinstance(message, messages.Answer):
         if rejection.kind == "missing":
             return _quarantine(delivery, rejection.problems)
@@ -203,7 +221,7 @@ def _refused(told: _Told, rejection: Rejection) -> NoteIntent:
             answer_type=message.TYPE,
             worker=message.worker,
         )
-        return ignored(message.task_id, note, _fingerprint(delivery.body), told.intent.cause)
+        return ignored(message.task_id, note, _fingerprint(delivery.body), cause)
     problems = tuple(problem.under("/data") for problem in rejection.problems)
     if isinstance(message, messages.TaskRequested) and event is not None:
         return _quarantine(delivery, problems, _request_id(event), message.replyto)

@@ -16,7 +16,7 @@ import orjson
 
 from stepbus.contracts.messages import StepError, StepRequested
 from stepbus.orchestrator.core.commands import FailStep
-from stepbus.orchestrator.core.route import Letter, Origin, Place, needs_state, route
+from stepbus.orchestrator.core.route import Letter, Origin, letters_of, needs_state
 from stepbus.orchestrator.core.state import TaskState
 from stepbus.orchestrator.ports import Bus, EventStore, NotSent, Outgoing
 from stepbus.orchestrator.runtime.coordinator import Coordinator
@@ -78,19 +78,14 @@ class Relay:
     def _written(self, committed: Committed) -> Committed:
         position, stream, version, category, record, size, state, _ = committed
         needs = state is None and any(needs_state(event) for event in record.events)
-        letters = None if needs else self._letters_of(committed, state)
+        letters = None if needs else letters_of(self._origin, position, record, stream, state)
         return Committed(position, stream, version, category, record, size, None, letters)
 
     async def _letters(self, committed: Committed) -> list[Letter]:
-        needs = any(needs_state(event) for event in committed.record.events)
-        return self._letters_of(committed, await self._state(committed) if needs else None)
-
-    def _letters_of(self, committed: Committed, state: TaskState | None) -> list[Letter]:
         position, stream, _, _, record, *_ = committed
-        letters: list[Letter] = []
-        for index, event in enumerate(record.events):
-            letters.extend(route(self._origin, Place(position, index, record.meta, stream), event, state))
-        return letters
+        needs = any(needs_state(event) for event in record.events)
+        state = await self._state(committed) if needs else None
+        return letters_of(self._origin, position, record, stream, state)
 
     async def _state(self, committed: Committed) -> TaskState:
         task = await self._coordinator.tasks.load(committed.stream)
