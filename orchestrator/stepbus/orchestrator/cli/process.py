@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from stepbus.orchestrator.bootstrap import Running, running
+from stepbus.orchestrator.bootstrap.collector import calm_collector
 from stepbus.orchestrator.bootstrap.settings import Settings
 from stepbus.orchestrator.cli.failure import Failure, report
 
@@ -56,6 +57,7 @@ async def _serve(settings: Settings, roles: Sequence[str], ready: Callable[[Runn
         loop.add_signal_handler(number, stop)
     async with running(settings, roles) as process:
         ready(process)
+        calm_collector()
         waits = {asyncio.create_task(told.wait()), asyncio.create_task(process.stopped())}
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
