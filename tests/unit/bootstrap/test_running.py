@@ -23,13 +23,21 @@ async def test_all_roles_run_in_one_process_and_the_api_answers(tmp_path: Path) 
         async with httpx.AsyncClient(base_url=found.api_url) as client:
             ready = await client.get("/v1/health/ready")
         assert ready.status_code == 200
-        assert set(found.serving.health()["parts"]) == {"rounds", "relay", "timers", "intake", "projections", "api"}
+        assert set(found.serving.health()["parts"]) == {
+            "rounds",
+            "passivation",
+            "relay",
+            "timers",
+            "intake",
+            "projections",
+            "api",
+        }
     assert (tmp_path / "log.db").exists()
 
 
 async def test_the_api_alone_leaves_intake_and_relay_to_others(tmp_path: Path) -> None:
     async with running(settings(tmp_path), ["api"]) as found:
-        assert set(found.serving.health()["parts"]) == {"rounds", "api"}
+        assert set(found.serving.health()["parts"]) == {"rounds", "passivation", "api"}
 
 
 async def test_two_processes_do_not_serve_from_one_folder(tmp_path: Path) -> None:

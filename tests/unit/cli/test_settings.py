@@ -23,6 +23,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "round_limit": ("64", 64),
     "round_wait_ms": ("0.5", 0.5),
     "cache_tasks": ("10", 10),
+    "passivate_after_s": ("0.5", 0.5),
     "drain_timeout_s": ("3", 3.0),
 }
 """For each setting, a text that is not its default, and the value that it gives."""
@@ -41,6 +42,7 @@ UNFIT = {
     "round_limit": "0",
     "round_wait_ms": "-1",
     "cache_tasks": "none",
+    "passivate_after_s": "0",
     "drain_timeout_s": "-1",
 }
 """For each setting that does not take every text, one that it refuses."""

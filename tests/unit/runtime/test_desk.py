@@ -173,4 +173,4 @@ async def test_health_names_every_part() -> None:
     async with serving(await memory_store(), await memory_bus()) as parts:
         health = await parts.desk.health()
         assert health["ready"]
-        assert set(health["parts"]) == {"rounds", "relay", "timers", "intake"}
+        assert set(health["parts"]) == {"rounds", "passivation", "relay", "timers", "intake"}

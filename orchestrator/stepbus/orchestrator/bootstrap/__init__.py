@@ -221,7 +221,12 @@ def _api(settings: Settings) -> ApiSettings:
 
 def _limits(settings: Settings) -> Limits:
     rounds = RoundLimits(settings.round_limit, settings.round_wait_ms / 1000)
-    return Limits(rounds, settings.cache_tasks, settings.drain_timeout_s)
+    return Limits(
+        round=rounds,
+        cache_tasks=settings.cache_tasks,
+        passivate_after_s=settings.passivate_after_s,
+        drain_timeout_s=settings.drain_timeout_s,
+    )
 
 
 @contextmanager

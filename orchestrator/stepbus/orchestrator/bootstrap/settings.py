@@ -90,7 +90,14 @@ class Settings(BaseModel):
         default=0.0,
         description="milliseconds that a round waits for more than its first command; 0 takes what has come",
     )
-    cache_tasks: Count = Field(default=10_000, description="tasks whose state the coordinator keeps in memory")
+    cache_tasks: Count = Field(
+        default=20_000, description="most tasks whose state the coordinator keeps in memory; half of them make room"
+    )
+    passivate_after_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0,
+        description="seconds after which a task that nothing happens to leaves the coordinator's memory, twice as many "
+        "at most; it is read from the log when something does",
+    )
     drain_timeout_s: Annotated[float, Field(ge=0)] = Field(
         default=10.0, description="seconds that what is in hand has to finish at a stop"
     )

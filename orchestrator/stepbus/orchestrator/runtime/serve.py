@@ -30,10 +30,11 @@ _LAST_WRITES_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds one process: commands a round, tasks at hand, and the time that a drain may take."""
+    """What bounds one process: commands a round, tasks at hand and for how long, and the time that a drain may take."""
 
     round: RoundLimits = field(default_factory=RoundLimits)
-    cache_tasks: int = 10_000
+    cache_tasks: int = 20_000
+    passivate_after_s: float = 30.0
     drain_timeout_s: float = 10.0
 
 
@@ -92,7 +93,7 @@ class Serving:
         )
         catalogue = Catalogue(store, environment)
         await catalogue.refresh()
-        tasks = Tasks(store, catalogue, limits.cache_tasks)
+        tasks = Tasks(store, catalogue, limits.cache_tasks, limits.passivate_after_s)
         clock = StoreClock(store)
         await clock.refresh()
         coordinator = Coordinator(store, catalogue, tasks, clock, limits.round)
@@ -103,6 +104,7 @@ class Serving:
         desk = Desk(store, coordinator, intake, lambda address: bus.reply_channel(address) is not None)
         serving = cls(store, bus, limits, coordinator, intake, relay, timers, desk)
         serving._part("rounds", coordinator.run)
+        serving._part("passivation", tasks.run)
         desk.health_of = serving.health
         return serving
 
