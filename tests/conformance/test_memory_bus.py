@@ -1,6 +1,9 @@
 """The bus of a single process against the suite of its port, and what only it can be: full, and shared by name."""
 
+import asyncio
 from collections.abc import Mapping
+
+import pytest
 
 from stepbus.adapters.memory import connect
 from stepbus.adapters.memory.broker import Broker
@@ -8,7 +11,7 @@ from stepbus.adapters.memory.bus import MemoryBus
 from stepbus.adapters.memory.queue import Limits
 from stepbus.orchestrator.ports import Bus, BusSettings, NotSent, Sent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
-from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, refusal
+from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, refusal, waiting
 
 BROKER = Broker(Limits(ack_wait_s=0.5))
 
@@ -33,6 +36,14 @@ class Clock:
 
 async def bus_with(limits: Limits, clock: Clock | None = None) -> MemoryBus:
     bus = MemoryBus(BusSettings(), Broker(limits, clock or Clock()))
+    await bus.provision()
+    return bus
+
+
+async def shared_bus(name: str) -> Bus:
+    open_bus = connect(f"memory:{name}").bus
+    assert open_bus is not None
+    bus = await open_bus(BusSettings())
     await bus.provision()
     return bus
 
@@ -137,11 +148,23 @@ async def test_of_several_out_each_comes_again_when_it_is_late_itself() -> None:
     assert bodies(fourth) == [b"body 4"]
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.01])
+async def test_what_one_reader_gives_back_goes_to_another_who_waits(unique_name: str, delay_s: float) -> None:
+    bus = await shared_bus(unique_name)
+    one, other = [await bus.subscribe("jobs.a") for _ in range(2)]
+    await publish(bus, message(1, "jobs.a"))
+    [delivery] = await one.receive(9, 0)
+    calls = [await waiting(reader) for reader in (one, other)]
+
+    await one.nack(delivery, delay_s)
+
+    done, [left] = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {calls[1]}
+    left.cancel()
+
+
 async def test_buses_of_one_name_reach_each_other_and_no_other(unique_name: str) -> None:
-    adapters = [connect(f"memory:{name}") for name in (unique_name, unique_name, f"{unique_name}2")]
-    one, same, other = [await adapter.bus(BusSettings()) for adapter in adapters if adapter.bus is not None]
-    for bus in (one, other):
-        await bus.provision()
+    one, same, other = [await shared_bus(name) for name in (unique_name, unique_name, f"{unique_name}2")]
     await publish(one, message(1, "tasks"))
 
     assert bodies(await (await same.subscribe("tasks")).receive(9, 0)) == [b"body 1"]

@@ -40,7 +40,7 @@ class MemorySubscription:
             remaining_s = deadline - monotonic()
             if taken or remaining_s <= 0:
                 return [Delivery(one.channel, one.body, one.headers, one.count, one) for one in taken]
-            await self._queue.changed(remaining_s)
+            await self._queue.changed(self._hand, remaining_s)
         return ()
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:

@@ -47,15 +47,16 @@ class Hand:
     """What one reader has out un-acked: at most `in_hand` messages, each with its due time, those due first first.
 
     None of them is due before `due`. The first would say when exactly, but to find it takes longer the more was acked
-    in front of it.
+    in front of it. `served` rises with each time that something is handed out.
     """
 
-    __slots__ = ("due", "in_hand", "out")
+    __slots__ = ("due", "in_hand", "out", "served")
 
     def __init__(self, in_hand: int) -> None:
         self.in_hand = in_hand
         self.out: dict[Message, float] = {}
         self.due = _NEVER
+        self.served = 0
 
 
 class Queue:
@@ -74,7 +75,8 @@ class Queue:
         self._delayed: list[tuple[float, int, Message]] = []
         self._delays = count()
         self._hands: list[Hand] = []
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], Hand] = {}
+        self._served = 0
         self._messages = 0
         self._bytes = 0
         self.group = ""
@@ -124,6 +126,8 @@ class Queue:
                 message.holder = hand
                 out[message] = due
                 taken.append(message)
+        if taken:
+            self._served = hand.served = self._served + 1
         return taken
 
     def finish(self, messages: Sequence[Message]) -> None:
@@ -152,25 +156,25 @@ class Queue:
             del out[message]  # so that it stands last again
             out[message] = self._clock() + self._ack_wait_s
 
-    async def changed(self, timeout_s: float) -> None:
+    async def changed(self, hand: Hand, timeout_s: float) -> None:
         """Return when there may be something new to take, at the latest when the time has passed."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
-        self._waiting.add(woken)
-        due_s = min(self._dues(), default=_NEVER) - self._clock()
-        timer = loop.call_later(max(0.0, min(timeout_s, due_s, self._ack_wait_s)), _wake, woken)
+        self._waiting[woken] = hand
+        due_s = max(0.0, min(self._dues()) - self._clock())
+        timer = loop.call_later(due_s, self.wake) if due_s < timeout_s else loop.call_later(timeout_s, _wake, woken)
         try:
             await woken
         finally:
             timer.cancel()
-            self._waiting.discard(woken)
+            self._waiting.pop(woken, None)
 
     def wake(self) -> None:
-        """Let all who wait look again."""
+        """Let all who wait look again, first him who was given nothing for the longest time."""
         if self._waiting:
-            for woken in self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for woken in sorted(waiting, key=lambda one: waiting[one].served):
                 _wake(woken)
-            self._waiting.clear()
 
     def _collect_due(self, now: float) -> None:
         for hand in tuple(self._hands):
@@ -183,6 +187,7 @@ class Queue:
             self._ready.append(heapq.heappop(self._delayed)[2])
 
     def _dues(self) -> Iterator[float]:
+        yield self._clock() + self._ack_wait_s
         for hand in self._hands:
             yield hand.due
         if self._delayed:
