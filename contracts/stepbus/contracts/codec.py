@@ -31,6 +31,7 @@ MAX_CARRIED_DEPTH = MAX_DEPTH + 8
 _ENCODING: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_UTC_Z
 _INTEGER_DIGITS: Final = len(str(MAX_INTEGER))
 
+_NULL: Final = re.compile(b"null").search  # sooner than `in`
 _TEXTS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
@@ -68,9 +69,11 @@ def decode(body: bytes, limit: int = MAX_MESSAGE_BYTES, depth: int = MAX_DEPTH) 
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _scan(body, depth)
-    if _is_deep(body, depth) or b"\\u0000" in body or not _is_read_alike(body, value):
+    if body.count(b"{") + body.count(b"[") > depth and _is_deep(body, depth):
         return _scan(body, depth)
-    return value
+    if b"\\" in body and b"\\u0000" in body:  # most bodies hold no escape, and a byte is found sooner than six
+        return _scan(body, depth)
+    return value if _is_read_alike(body, value) else _scan(body, depth)
 
 
 def encode(value: Any) -> bytes:
@@ -83,7 +86,7 @@ def encode(value: Any) -> bytes:
         body = orjson.dumps(value, option=_ENCODING)
     except TypeError as error:
         raise refuse("json.unsupported", f"expected what JSON can say, but {error}") from error
-    if b"null" in body and not _is_finite(value):
+    if _NULL(body) and not _is_finite(value):
         raise refuse("json.nan", "expected finite numbers, found a NaN or an infinity")
     return body
 
@@ -94,8 +97,6 @@ def canonical(value: Any) -> bytes:
 
 
 def _is_deep(body: bytes, depth: int) -> bool:
-    if body.count(b"{") + body.count(b"[") <= depth:
-        return False
     brackets = _TEXTS.sub(b"", body).translate(_SQUARE, _NOT_BRACKETS)
     for _ in range(depth):  # each round takes away the innermost level
         brackets = brackets.replace(b"[]", b"")

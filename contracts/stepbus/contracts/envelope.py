@@ -6,12 +6,21 @@ Source: CloudEvents 1.0.2, its JSON event format, and its NATS binding. Extensio
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from stepbus.contracts import codec
 from stepbus.contracts.problems import MAX_PROBLEMS, Problem, Refused, escape_pointer, refuse
@@ -24,20 +33,35 @@ _BINARY: Final = "ce-"
 _BATCH: Final = "application/cloudevents-batch+json"
 _JSON: Final = re.compile(r'application/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?', re.IGNORECASE)
 _NAME: Final = re.compile("[a-z0-9]{1,64}")
+_PLAIN_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[-+][0-9]{2}:[0-9]{2})$"
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(?:\.[0-9]{1,12})?(?:[Zz]|[-+][0-9]{2}:[0-9]{2})")
 
 
-def _time(value: Any) -> Any:
+@dataclass(frozen=True, eq=False)
+class _Plainly:
+    """Lets pydantic read the plain form of a value without a call of Python, and leaves any other to our own reader."""
+
+    plain: CoreSchema
+    error: str
+    message: str | None = None
+    context: dict[str, str | int] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.union_schema(
+            [self.plain, handler(source)],
+            mode="left_to_right",
+            custom_error_type=self.error,
+            custom_error_message=self.message,
+            custom_error_context=self.context,
+        )
+
+
+def _time(value: Any) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value
     if isinstance(value, str) and _TIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value.upper())
-        except ValueError:
-            pass
-    raise PydanticCustomError(
-        "envelope.time", "expected a time as RFC 3339 has it, with its zone, found {found}", {"found": found(value)}
-    )
+        return datetime.fromisoformat(value.upper())
+    raise ValueError
 
 
 def _media_type(value: Any) -> Any:
@@ -47,7 +71,26 @@ def _media_type(value: Any) -> Any:
 Attribute = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=MAX_ATTRIBUTE)]
 """A text without control characters. Source: CloudEvents 1.0.2, section 3.1.1."""
 
-Time = Annotated[datetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    _Plainly(
+        core_schema.chain_schema([core_schema.str_schema(pattern=_PLAIN_TIME), core_schema.datetime_schema()]),
+        error="envelope.time",
+        message="expected a time as RFC 3339 has it, with its zone",
+    ),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+MediaType = Annotated[
+    Literal["application/json"],
+    BeforeValidator(_media_type),
+    _Plainly(
+        core_schema.literal_schema(["application/json"]),
+        error="literal_error",
+        context={"expected": "'application/json'"},
+    ),
+    WithJsonSchema({"const": "application/json", "type": "string"}),
+]
 
 
 class CloudEvent(BaseModel):
@@ -64,7 +107,7 @@ class CloudEvent(BaseModel):
     type: Attribute
     time: Time | None = None
     subject: Attribute | None = None
-    datacontenttype: Annotated[Literal["application/json"], BeforeValidator(_media_type)] = "application/json"
+    datacontenttype: MediaType = "application/json"
     dataschema: Attribute | None = None
     partitionkey: Attribute | None = None
     correlationid: Attribute | None = None
@@ -75,6 +118,8 @@ class CloudEvent(BaseModel):
 
 
 _KNOWN: Final = frozenset(CloudEvent.model_fields)
+_VALIDATOR: Final = CloudEvent.__pydantic_validator__
+"""What `model_validate` asks, without the way there."""
 
 
 def read(
@@ -91,17 +136,23 @@ def read(
     event = _in_headers(body, headers, limit, depth) if headers else None
     if event is None:
         event = codec.decode(body, limit, depth)
+    if type(event) is dict and _KNOWN.issuperset(event):
+        try:
+            return _VALIDATOR.validate_python(event)  # type: ignore[no-any-return]
+        except ValidationError:
+            pass  # said below, once nulls are out of the way
+    return _read_with_care(event)
+
+
+def _read_with_care(event: Any) -> CloudEvent:
     if not isinstance(event, dict):
         raise refuse("envelope.not_an_object", f"expected a CloudEvent, an object, found {found(event)}")
-    if None in event.values():  # the JSON format: null says that the attribute is absent
-        event = {name: value for name, value in event.items() if value is not None}
-    if _KNOWN.issuperset(event):
-        extensions = []
-    else:
-        others = sorted(event.keys() - _KNOWN)
-        extensions = list(islice((wrong for name in others for wrong in _extension(name, event[name])), MAX_PROBLEMS))
+    # the JSON format: null says that the attribute is absent
+    event = {name: value for name, value in event.items() if value is not None}
+    others = sorted(event.keys() - _KNOWN)
+    extensions = list(islice((wrong for name in others for wrong in _extension(name, event[name])), MAX_PROBLEMS))
     try:
-        cloud_event: CloudEvent = CloudEvent.__pydantic_validator__.validate_python(event)  # model_validate, sooner
+        cloud_event = CloudEvent.model_validate(event)
     except ValidationError as error:
         raise Refused([*problems_of(error, "envelope"), *extensions]) from error
     if extensions:

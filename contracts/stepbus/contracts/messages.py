@@ -5,12 +5,14 @@ that a newer worker can talk to an older coordinator; what a client asks for doe
 lost wish.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stepbus.contracts import envelope
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.contracts.validation import found, problems_of
@@ -250,6 +252,8 @@ PUBLISHED: tuple[type[Message], ...] = (
 MESSAGES: tuple[type[Message], ...] = (*REQUESTS, *ANSWERS, *PUBLISHED)
 
 _BY_TYPE: Final = {message.TYPE: message for message in MESSAGES}
+_BY_NAME: Final = {(message.TYPE, uri): message for message in MESSAGES for uri in (None, message.dataschema())}
+"""By what an event says of its type and its schema, which it need not name."""
 
 
 def read(event: CloudEvent) -> Message:
@@ -259,15 +263,30 @@ def read(event: CloudEvent) -> Message:
         Refused: `message.unknown_type`; `message.unknown_version`, its `dataschema` is not the one of this release; or
             `message.missing`, `message.unknown_key`, `message.invalid`, each with a pointer below `/data`.
     """
-    message_type = _BY_TYPE.get(event.type)
+    message_type = _BY_NAME.get((event.type, event.dataschema))
     if message_type is None:
-        raise refuse(
-            "message.unknown_type", f"expected a message type of this release, found {found(event.type)}", "/type"
-        )
-    if event.dataschema is not None and event.dataschema != message_type.dataschema():
-        message = f"expected {message_type.dataschema()}, found {found(event.dataschema)}"
-        raise refuse("message.unknown_version", message, "/dataschema")
+        raise _unknown(event)
     try:
-        return message_type.model_validate(event.data)
+        message: Message = message_type.__pydantic_validator__.validate_python(event.data)  # model_validate, sooner
     except ValidationError as error:
         raise Refused(problems_of(error, "message", "/data")) from error
+    return message
+
+
+def read_body(body: bytes, headers: Mapping[str, str] | None = None) -> tuple[CloudEvent, Message]:
+    """Give the event that a body, or headers and a body, hold, and the message that it carries.
+
+    Raises:
+        Refused: as for `envelope.read` and `read`.
+    """
+    event = envelope.read(body, headers)
+    return event, read(event)
+
+
+def _unknown(event: CloudEvent) -> Refused:
+    message_type = _BY_TYPE.get(event.type)
+    if message_type is None:
+        message = f"expected a message type of this release, found {found(event.type)}"
+        return refuse("message.unknown_type", message, "/type")
+    message = f"expected {message_type.dataschema()}, found {found(event.dataschema)}"
+    return refuse("message.unknown_version", message, "/dataschema")

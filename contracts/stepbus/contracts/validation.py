@@ -27,6 +27,7 @@ _EXPECTED: Final = {
     "datetime_parsing": "a time as RFC 3339 has it",
     "datetime_type": "a time as RFC 3339 has it",
     "dict_type": "an object",
+    "envelope.time": "a time as RFC 3339 has it, with its zone",
     "float_parsing": "a number",
     "float_type": "a number",
     "int_from_float": "a whole number",
