@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
+import uvloop
 
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.bench.bare import BareWorker
@@ -86,4 +87,4 @@ async def _main(role: str, order: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_main(*sys.argv[1:])))
+    sys.exit(uvloop.run(_main(*sys.argv[1:])))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import typer
+import uvloop
 
 from stepbus.orchestrator.bootstrap import Running, running
 from stepbus.orchestrator.bootstrap.collector import calm_collector
@@ -37,7 +38,7 @@ def serve_until_stopped(
         Refused, StoreUnavailable, BusUnavailable: see `running`.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_serve(settings, roles, ready))
+    uvloop.run(_serve(settings, roles, ready))
 
 
 async def _serve(settings: Settings, roles: Sequence[str], ready: Callable[[Running], None]) -> None:
