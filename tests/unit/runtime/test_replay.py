@@ -1,6 +1,5 @@
 """A replay of the log gives the states that the coordinator has, and nothing else is needed for it."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -149,7 +148,7 @@ async def test_another_history_gives_another_digest() -> None:
             event.model_copy(update={"context": {"other": 1}}) if isinstance(event, e.TaskAccepted) else event
             for event in told.events
         )
-        return replace(record, data=e.encode_record(told._replace(events=events)))
+        return record._replace(data=e.encode_record(told._replace(events=events)))
 
     (one,) = [one async for one in replay(store)]
     (other,) = [one async for one in replay(Altered(store, later))]

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """One record to be added to one stream. `expected` is the version the stream has now: 0 for a new one."""
 
     stream: UUID
@@ -16,15 +15,13 @@ class Append:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """The record is in the log, durably, at this position."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class VersionConflict:
+class VersionConflict(NamedTuple):
     """The stream has moved on: it holds `found` records where `expected` were expected."""
 
     stream: UUID
@@ -36,8 +33,7 @@ class VersionConflict:
         return f"expected stream {self.stream} to hold {self.expected} records, but it holds {self.found}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """One record of the log. `version` counts the records of its stream from 1; `position` orders the whole log."""
 
     position: int

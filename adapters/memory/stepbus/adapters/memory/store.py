@@ -10,7 +10,7 @@ from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.popo import POPOProcessRecorder
 
 from stepbus.adapters.recorders.log import KeepSnapshot, LogRecorder
-from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord
+from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord
 
 
 def system_clock_ms() -> int:
@@ -33,18 +33,20 @@ class MemoryLog(POPOProcessRecorder, LogRecorder[None]):
         with self._database_lock:
             yield
 
-    def heads(self, cursor: None, streams: Sequence[UUID]) -> Sequence[int]:  # noqa: ARG002
-        """Count the records of each stream."""
-        return [len(self._stored_events_index.get(str(stream), ())) for stream in streams]
+    def heads(self, cursor: None, streams: Sequence[UUID]) -> tuple[int, Sequence[int]]:  # noqa: ARG002
+        """Count the records: of the log, and of each stream."""
+        return len(self._stored_events), [len(self._stored_events_index.get(str(stream), ())) for stream in streams]
 
     def find(self, cursor: None, stream: UUID, version: int) -> StoredRecord | None:  # noqa: ARG002
         """Give one record."""
         place = self._stored_events_index.get(str(stream), {}).get(version)
         return None if place is None else self._record(place)
 
-    def insert(self, cursor: None, records: Sequence[StoredEvent]) -> Sequence[int]:  # noqa: ARG002
+    def insert(self, cursor: None, first: int, accepted: Sequence[Append]) -> None:  # noqa: ARG002
         """Add the records behind the last one."""
-        return self._insert_events(records) or ()
+        self._update_table(
+            [StoredEvent(stream, expected + 1, category, data) for stream, expected, category, data in accepted]
+        )
 
     def track(self, cursor: None, tracking: Tracking) -> None:  # noqa: ARG002
         """Keep how far a reader has come."""

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, LiteralString, TypeVar, TypeVarTuple
 from uuid import UUID
 
@@ -21,8 +20,8 @@ from psycopg.rows import DictRow
 
 from stepbus.adapters.postgres.datastore import CREATION_LOCK, ConnectionLost, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
-from stepbus.adapters.recorders.log import LAYOUT, Answer, KeepSnapshot, LogRecorder, Write
-from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+from stepbus.adapters.recorders.log import LAYOUT, Answer, KeepSnapshot, LogRecorder, Write, appends_of
+from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
 
 Given = TypeVar("Given")
 Args = TypeVarTuple("Args")
@@ -61,15 +60,7 @@ ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originat
 WHERE stepbus_snapshots.originator_version <= excluded.originator_version"""
 
 
-@dataclass(slots=True)
-class Writing:
-    """A transaction that holds the lock; `head` is the log's, once it was read."""
-
-    connection: Connection[DictRow]
-    head: int | None = None
-
-
-class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
+class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
     """The library's process recorder for PostgreSQL, with groups that are judged under the lock."""
 
     datastore: PostgresSessions
@@ -103,55 +94,50 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Writing]):
         self, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **_: Any
     ) -> Sequence[int]:
         """Add the records, all or IntegrityError: the library's own way in, under the same lock."""
-        with self.writing(durably=True) as writing:
-            positions = self.insert(writing, stored_events)
+        with self.writing(durably=True) as connection:
+            head, _heads = self.heads(connection, ())
+            self.insert(connection, head + 1, appends_of(stored_events))
             if tracking is not None:
-                self.track(writing, tracking)
-        return positions
+                self.track(connection, tracking)
+        return range(head + 1, head + 1 + len(stored_events))
 
     @contextmanager
-    def writing(self, *, durably: bool) -> Iterator[Writing]:
+    def writing(self, *, durably: bool) -> Iterator[Connection[DictRow]]:
         """Hold the lock on the events, or none for what is not durable: that is on rows that each transaction sorts."""
         with self.datastore.pipelined() as connection:
             connection.execute(_LOCK if durably else "SET LOCAL synchronous_commit = off")
-            yield Writing(connection)
+            yield connection
 
-    def heads(self, cursor: Writing, streams: Sequence[UUID]) -> Sequence[int]:
-        """Seek the last version of each stream, and the last position with them."""
-        rows = cursor.connection.execute(_SELECT_HEADS, (list(streams),), prepare=True).fetchall()
+    def heads(self, cursor: Connection[DictRow], streams: Sequence[UUID]) -> tuple[int, Sequence[int]]:
+        """Seek the last position, and the last version of each stream."""
+        rows = cursor.execute(_SELECT_HEADS, (list(streams),), prepare=True).fetchall()
         found = {row["asked"]: row["head"] or 0 for row in rows}
-        cursor.head = found.pop(None)
-        return [found[stream] for stream in streams]
+        return found[None], [found[stream] for stream in streams]
 
-    def find(self, cursor: Writing, stream: UUID, version: int) -> StoredRecord | None:
+    def find(self, cursor: Connection[DictRow], stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
         where: LiteralString = "WHERE originator_id = %s AND originator_version = %s"
-        row = cursor.connection.execute(_SELECT + where, (stream, version)).fetchone()
+        row = cursor.execute(_SELECT + where, (stream, version)).fetchone()
         return None if row is None else _record(row)
 
-    def insert(self, cursor: Writing, records: Sequence[StoredEvent]) -> Sequence[int]:
+    def insert(self, cursor: Connection[DictRow], first: int, accepted: Sequence[Append]) -> None:
         """Add the records behind the last one."""
-        if cursor.head is None:
-            self.heads(cursor, ())
-        first = (cursor.head or 0) + 1
-        positions = range(first, first + len(records))
         columns = (
-            list(positions),
-            [record.originator_id for record in records],
-            [record.originator_version for record in records],
-            [record.topic for record in records],
-            [record.state for record in records],
+            list(range(first, first + len(accepted))),
+            [batch.stream for batch in accepted],
+            [batch.expected + 1 for batch in accepted],
+            [batch.category for batch in accepted],
+            [batch.data for batch in accepted],
         )
-        cursor.connection.execute(_INSERT, columns, prepare=True)
-        return positions
+        cursor.execute(_INSERT, columns, prepare=True)
 
-    def track(self, cursor: Writing, tracking: Tracking) -> None:
+    def track(self, cursor: Connection[DictRow], tracking: Tracking) -> None:
         """Keep how far a reader has come."""
-        self._insert_tracking(cursor.connection.cursor(), tracking)
+        self._insert_tracking(cursor.cursor(), tracking)
 
-    def upsert_snapshot(self, cursor: Writing, kept: KeepSnapshot) -> None:
+    def upsert_snapshot(self, cursor: Connection[DictRow], kept: KeepSnapshot) -> None:
         """Keep a snapshot, unless a newer one is kept."""
-        cursor.connection.execute(_UPSERT_SNAPSHOT, (kept.stream, kept.snapshot.version, kept.snapshot.data))
+        cursor.execute(_UPSERT_SNAPSHOT, (kept.stream, kept.snapshot.version, kept.snapshot.data))
 
     def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
         """Give the records of a stream above a version."""

@@ -1,33 +1,35 @@
 """A process recorder that judges and commits a group of writes in one transaction, under the log's write lock.
 
-The lock is taken first, then the heads of the streams are read, so what is judged can not change before it is
+The lock is taken first, then the heads of the streams are learned, so what is judged can not change before it is
 committed: a batch is accepted or refused by comparing two numbers, a gap in a stream is as impossible as a fork, and no
-unique index has to be hit to learn of a conflict. Positions are given under the same lock and become visible in order.
+unique index has to be hit to learn of a conflict. Positions are counted on from the log's last one under the same lock
+and become visible in order.
+
+What runs for each record is kept short: it holds up every other thread of the process.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, ProcessRecorder, StoredEvent, Tracking
 
+from stepbus.adapters.recorders.heads import KnownHeads
 from stepbus.orchestrator.ports import Append, Appended, LogIdentity, Snapshot, StoredRecord, VersionConflict
 
 Cursor = TypeVar("Cursor")
 
 
-@dataclass(frozen=True, slots=True)
-class AppendCall:
-    """What one call of `append` asks for; `answers` are in the order of `batches`."""
+class AppendCall(NamedTuple):
+    """What one call of `append` asks for; its answers are in the order of `batches`."""
 
     batches: Sequence[Append]
 
 
-@dataclass(frozen=True, slots=True)
-class KeepSnapshot:
+class KeepSnapshot(NamedTuple):
     """A snapshot to be kept in place of an older one."""
 
     stream: UUID
@@ -47,26 +49,37 @@ def size_of(write: Write) -> int:
     return sum([len(batch.data) for batch in write.batches]) if isinstance(write, AppendCall) else 0
 
 
-@dataclass(slots=True)
-class _Verdict:
-    """What becomes of a group: the records to insert, and each batch's answer or its place among these records."""
+class _Group:
+    """The appends of one transaction: what is accepted, from position `first` on, and what is answered.
 
-    records: list[StoredEvent] = field(default_factory=list)
-    places: dict[tuple[int, int], int] = field(default_factory=dict)
-    answers: list[list[Appended | VersionConflict | int]] = field(default_factory=list)
+    `heads` are those of the streams, with what is accepted, by the integer in the stream's UUID, which is hashed far
+    faster than the UUID.
+    """
 
-    def accept(self, batch: Append) -> int:
-        place = len(self.records)
-        version = batch.expected + 1
-        self.places[batch.stream.int, version] = place
-        self.records.append(StoredEvent(batch.stream, version, batch.category, batch.data))
-        return place
+    __slots__ = ("_expected", "accepted", "answers", "first", "heads")
 
-    def with_positions(self, positions: Sequence[int]) -> list[Answer]:
-        return [
-            [Appended(positions[answer]) if isinstance(answer, int) else answer for answer in answers]
-            for answers in self.answers
-        ]
+    def __init__(self, position: int, heads: dict[int, int]) -> None:
+        self.first = position + 1
+        self.heads = heads
+        self.accepted: list[Append] = []
+        self.answers: list[Answer] = []
+        self._expected: dict[tuple[int, int], int] = {}
+
+    @property
+    def position(self) -> int:
+        """Give where the log ends after this group."""
+        return self.first + len(self.accepted) - 1
+
+    def find(self, stream: UUID, version: int) -> StoredRecord | None:
+        """Give a record that this group adds. Few groups are ever asked."""
+        for place in range(len(self._expected), len(self.accepted)):
+            batch = self.accepted[place]
+            self._expected[batch.stream.int, batch.expected] = place
+        found = self._expected.get((stream.int, version - 1))
+        if found is None:
+            return None
+        _, _, category, data = self.accepted[found]
+        return StoredRecord(self.first + found, stream, version, category, data)
 
 
 class LogRecorder(ProcessRecorder, Generic[Cursor]):
@@ -77,16 +90,75 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
         eventsourcing.persistence.PersistenceError: the database refused; the same transaction would fail again.
     """
 
+    @cached_property
+    def _known(self) -> KnownHeads:
+        return KnownHeads()
+
     def commit(self, writes: Sequence[Write]) -> list[Answer]:
         """Commit all writes in one transaction and answer in their order; only appends have something to say."""
         calls = [write for write in writes if isinstance(write, AppendCall)]
-        with self.writing(durably=bool(calls)) as cursor:
-            verdict = self._judge(cursor, calls) if calls else _Verdict()
-            positions = self.insert(cursor, verdict.records) if verdict.records else ()
-            if len(calls) < len(writes):
-                self._keep(cursor, writes)
-        answers = iter(verdict.with_positions(positions))
+        try:
+            with self.writing(durably=bool(calls)) as cursor:
+                group = self._append(cursor, calls)
+                if len(calls) < len(writes):
+                    self._keep(cursor, writes)
+        except BaseException:
+            self._known.forget()  # it may be committed or not, by this server or by the one that takes its place
+            raise
+        if calls:
+            self._known.keep(group.position, group.heads)
+        answers = iter(group.answers)
         return [next(answers) if isinstance(write, AppendCall) else NOTHING_TO_SAY for write in writes]
+
+    def _append(self, cursor: Cursor, calls: Sequence[AppendCall]) -> _Group:
+        if not calls:
+            return _Group(0, {})
+        group = _Group(*self._heads(cursor, {batch[0].int: batch[0] for call in calls for batch in call.batches}))
+        for call in calls:
+            group.answers.append(self._judge(cursor, call, group))
+        if group.accepted:
+            self.insert(cursor, group.first, group.accepted)
+        return group
+
+    def _heads(self, cursor: Cursor, streams: dict[int, UUID]) -> tuple[int, dict[int, int]]:
+        """Give where the log ends, and the versions of the streams: the database is asked for those not known."""
+        heads = self._known.of(streams)
+        asked = [stream for number, stream in streams.items() if number not in heads]
+        position, found = self.heads(cursor, asked)
+        if position != self._known.position:  # somebody else has written
+            self._known.forget()
+            if heads:
+                return self._heads(cursor, streams)
+        heads.update(zip([stream.int for stream in asked], found, strict=True))
+        return position, heads
+
+    def _judge(self, cursor: Cursor, call: AppendCall, group: _Group) -> Answer:
+        heads, accepted, first = group.heads, group.accepted, group.first
+        refused: set[int] = set()
+        answers: list[Appended | VersionConflict] = []
+        for batch in call.batches:
+            stream, expected, _, _ = batch
+            number = stream.int
+            head = heads[number]
+            if expected == head and number not in refused:
+                heads[number] = head + 1
+                answers.append(Appended(first + len(accepted)))
+                accepted.append(batch)
+                continue
+            repeated = None if number in refused else self._repeated(cursor, batch, group)
+            if repeated is None:
+                refused.add(number)
+            answers.append(repeated or VersionConflict(stream, expected, head))
+        return answers
+
+    def _repeated(self, cursor: Cursor, batch: Append, group: _Group) -> Appended | None:
+        """Give where the batch is already, in the log or in this group; None if it is not."""
+        stream, version = batch.stream, batch.expected + 1
+        if version > group.heads[stream.int]:
+            return None
+        found = group.find(stream, version) or self.find(cursor, stream, version)
+        is_same = found is not None and (found.category, found.data) == (batch.category, batch.data)
+        return Appended(found.position) if found is not None and is_same else None
 
     def _keep(self, cursor: Cursor, writes: Sequence[Write]) -> None:
         for tracking in _furthest(writes):
@@ -95,59 +167,21 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
         for kept in _newest(writes):
             self.upsert_snapshot(cursor, kept)
 
-    def _judge(self, cursor: Cursor, calls: Sequence[AppendCall]) -> _Verdict:
-        # The integer in a UUID is hashed far faster than the UUID.
-        streams = {batch.stream.int: batch.stream for call in calls for batch in call.batches}
-        heads = dict(zip(streams, self.heads(cursor, list(streams.values())), strict=True))
-        verdict = _Verdict()
-        for call in calls:
-            refused: set[int] = set()
-            answers: list[Appended | VersionConflict | int] = []
-            for batch in call.batches:
-                stream, expected = batch.stream.int, batch.expected
-                head = heads[stream]
-                if expected == head and stream not in refused:
-                    heads[stream] = head + 1
-                    answers.append(verdict.accept(batch))
-                    continue
-                repeated = None if stream in refused else self._repeated(cursor, batch, head, verdict)
-                if repeated is None:
-                    refused.add(stream)
-                    repeated = VersionConflict(batch.stream, expected, head)
-                answers.append(repeated)
-            verdict.answers.append(answers)
-        return verdict
-
-    def _repeated(
-        self, cursor: Cursor, batch: Append, head: int, verdict: _Verdict
-    ) -> Appended | VersionConflict | int | None:
-        """Give where the batch is stored already, or its place in this group; None if something else is there."""
-        version = batch.expected + 1
-        if version > head:
-            return None
-        place = verdict.places.get((batch.stream.int, version))
-        if place is not None:
-            record = verdict.records[place]
-            return place if (record.topic, record.state) == (batch.category, batch.data) else None
-        found = self.find(cursor, batch.stream, version)
-        is_same = found is not None and (found.category, found.data) == (batch.category, batch.data)
-        return Appended(found.position) if found is not None and is_same else None
-
     @abstractmethod
     def writing(self, *, durably: bool) -> AbstractContextManager[Cursor]:
         """Hold the log's write lock from entry to commit; not durably if it may go with the machine's power."""
 
     @abstractmethod
-    def heads(self, cursor: Cursor, streams: Sequence[UUID]) -> Sequence[int]:
-        """Give the versions that these streams have, in their order; 0 for a stream that is not there."""
+    def heads(self, cursor: Cursor, streams: Sequence[UUID]) -> tuple[int, Sequence[int]]:
+        """Give the log's last position, and the versions that these streams have, in their order; 0 for none."""
 
     @abstractmethod
     def find(self, cursor: Cursor, stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
 
     @abstractmethod
-    def insert(self, cursor: Cursor, records: Sequence[StoredEvent]) -> Sequence[int]:
-        """Add the records and give their positions, in order, each above all that are stored."""
+    def insert(self, cursor: Cursor, first: int, accepted: Sequence[Append]) -> None:
+        """Add records behind the last one: the first at this position, the others at those that follow."""
 
     @abstractmethod
     def track(self, cursor: Cursor, tracking: Tracking) -> None:
@@ -180,6 +214,14 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
     @abstractmethod
     def close(self) -> None:
         """Let go of files and connections. No other thread is in a method of this recorder."""
+
+
+def appends_of(events: Iterable[StoredEvent]) -> list[Append]:
+    """Give what the library calls stored events in the words of the port."""
+    return [
+        Append(UUID(str(event.originator_id)), event.originator_version - 1, event.topic, event.state)
+        for event in events
+    ]
 
 
 def _furthest(writes: Iterable[Write]) -> list[Tracking]:

@@ -5,8 +5,9 @@ SQLITE_BUSY_SNAPSHOT, and leaves a transaction open that could not be committed.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore
 
@@ -45,21 +46,36 @@ class SqliteDatastore(SQLiteDatastore):
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
         """Hold a transaction: of writing, from the first moment on, or of reading."""
-        with _as_library_errors():
+        connection: sqlite3.Connection | None = None
+        try:
             connection = self._own.get()
-            cursor = SQLiteCursor(connection.cursor())
+            cursor = connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
-            try:
-                yield cursor
-                cursor.execute("COMMIT" if commit else "ROLLBACK")
-            except BaseException as error:
+            yield SQLiteCursor(cursor)
+            cursor.execute("COMMIT" if commit else "ROLLBACK")
+        except BaseException as error:
+            if connection is not None:
                 self._give_up(connection, error)
-                raise
+            if isinstance(error, sqlite3.Error):
+                raise library_error(error) from error
+            raise
+
+    def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Give the rows of one SELECT as tuples. A statement sees one state of the database, also by itself."""
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = self._own.get()
+            cursor = connection.cursor()
+            cursor.row_factory = None
+            return cursor.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            if connection is not None:
+                self._give_up(connection, error)
+            raise library_error(error) from error
 
     def set_pragma(self, name: str, value: str | int) -> None:
         """Set a pragma on the calling thread's connection, outside a transaction."""
-        with _as_library_errors():
-            self._own.get().execute(f"PRAGMA {name}={value}")
+        self.select(f"PRAGMA {name}={value}")
 
     def close(self) -> None:
         """Close all connections. To be called when no thread is in a transaction."""
@@ -89,11 +105,3 @@ class SqliteDatastore(SQLiteDatastore):
         if code in _FATAL:
             with suppress(sqlite3.Error):
                 self._own.drop()
-
-
-@contextmanager
-def _as_library_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise library_error(error) from error

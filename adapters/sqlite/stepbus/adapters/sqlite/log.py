@@ -17,9 +17,9 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
-from stepbus.adapters.recorders.log import LAYOUT, KeepSnapshot, LogRecorder
+from stepbus.adapters.recorders.log import LAYOUT, KeepSnapshot, LogRecorder, appends_of
 from stepbus.adapters.recorders.sqlite import SqliteDatastore
-from stepbus.orchestrator.ports import LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
 
 PRAGMAS: Mapping[str, str | int] = {"journal_mode": "WAL", "synchronous": "FULL", "wal_autocheckpoint": 4_000}
 
@@ -47,10 +47,21 @@ CREATE TABLE IF NOT EXISTS snapshots (
     state BLOB NOT NULL
 ) WITHOUT ROWID"""
 
-_SELECT = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events "
+_OF_STREAM = "SELECT rowid, originator_version, topic, state FROM stored_events WHERE originator_id = ? "
+_SELECT_RECORD = _OF_STREAM + "AND originator_version = ?"
+_SELECT_STREAM = _OF_STREAM + "AND originator_version > ? ORDER BY originator_version"
+_OF_LOG = "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events WHERE rowid > ? "
+_SELECT_LOG = _OF_LOG + "ORDER BY rowid LIMIT ?"
+_SELECT_CATEGORY = _OF_LOG + "AND topic = ? ORDER BY rowid LIMIT ?"
 _SELECT_HEADS = """
-SELECT value, (SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value) FROM json_each(?)"""
-_INSERT = "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) VALUES (?, ?, ?, ?, ?)"
+SELECT value, (SELECT MAX(originator_version) FROM stored_events WHERE originator_id = value) FROM json_each(?)
+UNION ALL SELECT NULL, MAX(rowid) FROM stored_events"""
+_SELECT_POSITION = "SELECT NULL, MAX(rowid) FROM stored_events"
+_SELECT_SNAPSHOT = "SELECT originator_version, state FROM snapshots WHERE originator_id = ?"
+_INSERT = "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) VALUES "
+_COLUMNS = 5
+# Each statement costs the thread its turn twice, when others have work: a group is inserted by as few as can be.
+_INSERTS = [(size, _INSERT + ", ".join(size * ["(?, ?, ?, ?, ?)"])) for size in (256, 128, 64, 32, 16, 8, 4, 2, 1)]
 _UPSERT_SNAPSHOT = """
 INSERT INTO snapshots (originator_id, originator_version, state) VALUES (?, ?, ?)
 ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
@@ -64,7 +75,6 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
 
     def __init__(self, datastore: SqliteDatastore) -> None:
         super().__init__(datastore)
-        self.insert_events_statement = _INSERT
         self._is_durable = True
 
     def construct_create_table_statements(self) -> list[str]:
@@ -93,34 +103,38 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
         with self.datastore.transaction(commit=True) as cursor:
             yield cursor
 
-    def heads(self, cursor: SQLiteCursor, streams: Sequence[UUID]) -> Sequence[int]:
-        """Seek the last version of each stream."""
+    def heads(self, cursor: SQLiteCursor, streams: Sequence[UUID]) -> tuple[int, Sequence[int]]:
+        """Seek the last position, and the last version of each stream."""
         asked = [stream.hex for stream in streams]
-        cursor.execute(_SELECT_HEADS, (json.dumps(asked),))
+        if asked:
+            cursor.execute(_SELECT_HEADS, (json.dumps(asked),))
+        else:
+            cursor.execute(_SELECT_POSITION)
         found = dict(cursor.fetchall())
-        return [found[stream] or 0 for stream in asked]
+        return found[None] or 0, [found[stream] or 0 for stream in asked]
 
     def find(self, cursor: SQLiteCursor, stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
-        cursor.execute(_SELECT + "WHERE originator_id = ? AND originator_version = ?", (stream.hex, version))
+        cursor.execute(_SELECT_RECORD, (stream.hex, version))
         row = cursor.fetchone()
-        return None if row is None else _record(row)
+        return None if row is None else StoredRecord(row[0], stream, *row[1:])
 
-    def insert(self, cursor: SQLiteCursor, records: Sequence[StoredEvent]) -> Sequence[int]:
+    def insert(self, cursor: SQLiteCursor, first: int, accepted: Sequence[Append]) -> None:
         """Add the records behind the last one."""
-        return self._insert_events(cursor, records)
+        values: list[Any] = []
+        for position, (stream, expected, category, data) in enumerate(accepted, first):
+            values += (position, "%032x" % stream.int, expected + 1, category, data)  # noqa: UP031 - the fastest way
+        begin = 0
+        for size, statement in _INSERTS:
+            while begin + size * _COLUMNS <= len(values):
+                cursor.execute(statement, values[begin : begin + size * _COLUMNS])
+                begin += size * _COLUMNS
 
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **_: Any
     ) -> Sequence[int]:
-        first = (self._max_notification_id(c) or 0) + 1
-        c.executemany(
-            self.insert_events_statement,
-            [
-                (position, _hex(event.originator_id), event.originator_version, event.topic, event.state)
-                for position, event in enumerate(stored_events, first)
-            ],
-        )
+        first = self.heads(c, ())[0] + 1
+        self.insert(c, first, appends_of(stored_events))
         if tracking is not None:
             self._insert_tracking(c, tracking)
         return range(first, first + len(stored_events))
@@ -135,35 +149,33 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
 
     def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
         """Give the records of a stream above a version."""
-        where = "WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version"
-        return self._select(where, (stream.hex, after))
+        rows = self.datastore.select(_SELECT_STREAM, (stream.hex, after))
+        return [StoredRecord(position, stream, *record) for position, *record in rows]
 
     def select_log(self, after: int, limit: int, category: str | None) -> Sequence[StoredRecord]:
         """Give records above a position."""
         if category is None:
-            return self._select("WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
-        return self._select("WHERE rowid > ? AND topic = ? ORDER BY rowid LIMIT ?", (after, category, limit))
-
-    def _select(self, where: str, parameters: Sequence[str | int]) -> Sequence[StoredRecord]:
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(_SELECT + where, parameters)
-            return [_record(row) for row in cursor.fetchall()]
+            rows = self.datastore.select(_SELECT_LOG, (after, limit))
+        else:
+            rows = self.datastore.select(_SELECT_CATEGORY, (after, category, limit))
+        return [StoredRecord(position, UUID(stream), *record) for position, stream, *record in rows]
 
     def select_snapshot(self, stream: UUID) -> Snapshot | None:
         """Give the kept snapshot of a stream."""
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute("SELECT originator_version, state FROM snapshots WHERE originator_id = ?", (stream.hex,))
-            row = cursor.fetchone()
-        return None if row is None else Snapshot(row["originator_version"], row["state"])
+        rows = self.datastore.select(_SELECT_SNAPSHOT, (stream.hex,))
+        return Snapshot(*rows[0]) if rows else None
+
+    def max_notification_id(self) -> int:
+        """Give the last position."""
+        [[_, position]] = self.datastore.select(_SELECT_POSITION)
+        return position or 0
 
     def identify(self) -> LogIdentity:
         """Give the identity that was made with the tables."""
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute("SELECT layout, epoch, secret FROM log_identity")
-            row = cursor.fetchone()
-        if row["layout"] != LAYOUT:
-            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {row['layout']}")
-        return LogIdentity(row["epoch"], row["secret"])
+        [[layout, epoch, secret]] = self.datastore.select("SELECT layout, epoch, secret FROM log_identity")
+        if layout != LAYOUT:
+            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {layout}")
+        return LogIdentity(epoch, secret)
 
     def clock_ms(self) -> int:
         """Give the machine's clock: whoever opens the file is on this machine."""
@@ -191,11 +203,3 @@ def open_log(path: Path, busy_timeout_s: float) -> SqliteLog:
         log.close()
         raise
     return log
-
-
-def _hex(stream: UUID | str) -> str:
-    return stream.hex if isinstance(stream, UUID) else UUID(stream).hex
-
-
-def _record(row: Any) -> StoredRecord:
-    return StoredRecord(row["rowid"], UUID(row["originator_id"]), row["originator_version"], row["topic"], row["state"])
