@@ -18,8 +18,8 @@ from hashlib import sha256
 from typing import NamedTuple
 from uuid import uuid5
 
-from stepbus.contracts import envelope, messages
 from stepbus.contracts import events as e
+from stepbus.contracts import messages
 from stepbus.contracts.envelope import CloudEvent
 from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.orchestrator.core import commands as c
@@ -41,13 +41,20 @@ _BATCHES_UNDER_WAY = 8
 class _Told(NamedTuple):
     """A message, and what it asks of the rounds; one that could not be read asks to be kept in quarantine.
 
-    A request for a task asks for nothing until its template is found, and if that can't be known now, it is to go back.
+    `request` is what a client asked for. It asks for nothing if whether it can be met is not known now.
     """
 
     delivery: Delivery
-    intent: TaskIntent | NoteIntent | StoreUnavailable | None
-    event: CloudEvent | None = None
-    message: messages.Message | None = None
+    intent: TaskIntent | NoteIntent | StoreUnavailable
+    request: messages.TaskRequested | None = None
+
+
+class _Request(NamedTuple):
+    """A request whose template is still to be found."""
+
+    delivery: Delivery
+    message: messages.TaskRequested
+    cause: Cause
 
 
 class Intake:
@@ -89,10 +96,8 @@ class Intake:
 
     async def _apply_all(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         now_ms = self._coordinator.clock.now_ms()
-        told = [self._told(delivery, now_ms) for delivery in deliveries]
-        for place, one in enumerate(told):
-            if one.intent is None:
-                told[place] = await self._requested(one, now_ms)
+        read = [self._read(delivery, now_ms) for delivery in deliveries]
+        told = [await self._requested(one, now_ms) if isinstance(one, _Request) else one for one in read]
         answers = await self._answers([one.intent for one in told])
         notes = {
             place: note
@@ -104,7 +109,7 @@ class Intake:
                 answers[place] = answer
         return answers
 
-    async def _answers(self, intents: Sequence[TaskIntent | NoteIntent | StoreUnavailable | None]) -> list[Answer]:
+    async def _answers(self, intents: Sequence[TaskIntent | NoteIntent | StoreUnavailable]) -> list[Answer]:
         """Have what is asked decided; what can't be asked now is its own answer."""
         asked = [intent for intent in intents if isinstance(intent, TaskIntent | NoteIntent)]
         answered = await self._coordinator.submit_all(asked)
@@ -140,12 +145,12 @@ class Intake:
         finally:
             done()
 
-    def _told(self, delivery: Delivery, now_ms: int) -> _Told:
-        """Read a message."""
+    def _read(self, delivery: Delivery, now_ms: int) -> _Told | _Request:
         try:
-            event = envelope.read(delivery.body, delivery.headers)
-            message = messages.read(event)
-            return _Told(delivery, self._intent(delivery, event, message, now_ms), event, message)
+            event, message = messages.read_body(delivery.body, delivery.headers)
+            if isinstance(message, messages.TaskRequested) and delivery.channel == "tasks":
+                return _Request(delivery, message, _cause(event, f"client{event.source}"))
+            return _Told(delivery, self._intent(delivery, event, message, now_ms))
         except Refused as refusal:
             return _Told(delivery, _quarantine(delivery, refusal.problems))
         except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
@@ -154,13 +159,11 @@ class Intake:
 
     def _intent(
         self, delivery: Delivery, event: CloudEvent, message: messages.Message, now_ms: int
-    ) -> TaskIntent | NoteIntent | None:
+    ) -> TaskIntent | NoteIntent:
         kind = delivery.channel.partition(".")[0]
         if isinstance(message, messages.Answer) and kind == "results":
             return self._answered(event, message, now_ms)
         match kind, message:
-            case "tasks", messages.TaskRequested():
-                return None
             case "tasks", messages.TaskCancelRequested():
                 command = c.CancelTask(message.task_id, message.reason, now_ms)
                 return TaskIntent(command, _cause(event, f"client{event.source}"))
@@ -174,12 +177,8 @@ class Intake:
             raise refuse("result.token", "expected the token of this attempt's job, found another", "/data/token")
         return TaskIntent(_answer_command(answer, now_ms), _cause(event, f"worker/{answer.worker or event.source}"))
 
-    async def _requested(self, told: _Told, now_ms: int) -> _Told:
-        """Find the template of a request."""
-        delivery, _, event, message = told
-        assert event is not None  # noqa: S101 - it was read
-        assert isinstance(message, messages.TaskRequested)  # noqa: S101 - nothing else is asked for later
-        cause = _cause(event, f"client{event.source}")
+    async def _requested(self, request: _Request, now_ms: int) -> _Told:
+        delivery, message, cause = request
         try:
             found = await requested(message, cause, now_ms, self._coordinator.catalogue, self._reply_is_allowed)
         except StoreUnavailable as error:
@@ -188,7 +187,7 @@ class Intake:
             problems = [problem.under("/data") for problem in found.problems]
             replyto = message.replyto if found.kind == "missing" else None
             return _Told(delivery, _quarantine(delivery, problems, cause.causation_id, replyto))
-        return _Told(delivery, TaskIntent(found, cause), event, message)
+        return _Told(delivery, TaskIntent(found, cause), message)
 
     def _reply_is_allowed(self, address: str) -> bool:
         return self._bus.reply_channel(address) is not None
@@ -207,25 +206,27 @@ def _note(told: _Told, answer: Answer) -> NoteIntent | None:
 
 def _refused(told: _Told, cause: Cause, rejection: Rejection) -> NoteIntent:
     """Give the note of an answer that changes nothing; what is of nothing we know, or asked for, is kept whole."""
-    delivery, _, event, message = told
-    if isinstance(message, messages.Answer):
-        if rejection.kind == "missing":
-            return _quarantine(delivery, rejection.problems)
-        first = rejection.problems[0]
-        note = e.AnswerIgnored(
-            task_id=message.task_id,
-            step=message.step,
-            attempt=message.attempt,
-            code=first.code,
-            reason=first.message,
-            answer_type=message.TYPE,
-            worker=message.worker,
-        )
-        return ignored(message.task_id, note, _fingerprint(delivery.body), cause)
-    problems = tuple(problem.under("/data") for problem in rejection.problems)
-    if isinstance(message, messages.TaskRequested) and event is not None:
-        return _quarantine(delivery, problems, _request_id(event), message.replyto)
-    return _quarantine(delivery, problems)
+    delivery, _, request = told
+    if delivery.channel == "tasks":
+        problems = [problem.under("/data") for problem in rejection.problems]
+        if request is None:
+            return _quarantine(delivery, problems)
+        return _quarantine(delivery, problems, cause.causation_id, request.replyto)
+    if rejection.kind == "missing":
+        return _quarantine(delivery, rejection.problems)
+    _, answer = messages.read_body(delivery.body, delivery.headers)
+    assert isinstance(answer, messages.Answer)  # noqa: S101 - it was one when it was decided
+    first = rejection.problems[0]
+    note = e.AnswerIgnored(
+        task_id=answer.task_id,
+        step=answer.step,
+        attempt=answer.attempt,
+        code=first.code,
+        reason=first.message,
+        answer_type=answer.TYPE,
+        worker=answer.worker,
+    )
+    return ignored(answer.task_id, note, _fingerprint(delivery.body), cause)
 
 
 def _quarantine(
