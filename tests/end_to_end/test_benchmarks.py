@@ -27,8 +27,11 @@ MEASURED = {
     ],
     "decode": ["decode", "decode and evolve"],
     "memory": [
-        "resident set of an idle coordinator",
-        "resident set of 50 active 10-step tasks above it",
+        "resident set of a coordinator that has run 50 tasks",
+        "resident set with 50 active 10-step tasks after that",
+        "50 active 10-step tasks above the idle coordinator",
+        "50 active 10-step tasks above a fresh coordinator",
+        "live bytes of 50 active 10-step tasks",
     ],
     "start": [
         "start to ready, cold",
