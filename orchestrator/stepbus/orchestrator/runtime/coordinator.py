@@ -223,6 +223,7 @@ class Coordinator:
         for event in events:
             absorb(state, event)
         state.version += 1
+        task.size += len(append.data)
         self._add(draft, work, append, record, task)
 
     def _prepare_registration(self, draft: _Round, work: Work, intent: RegisterIntent) -> None:
