@@ -81,8 +81,14 @@ async def test_nothing_confirmed_is_lost_when_the_server_is_killed_again_and_aga
     assert received == {message(number).body for number in range(1, count + 1)}
 
 
+def is_stopped(pid: int) -> bool:
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) <= {"T"}
+
+
 async def test_what_is_in_flight_is_answered_for_when_the_connection_is_lost(own_nats: Server, bus: Bus) -> None:
     os.kill(own_nats.pid, signal.SIGSTOP)  # so that it takes in the messages and confirms none
+    await wait_until(lambda: is_stopped(own_nats.pid))
     publishing = asyncio.create_task(bus.publish(messages(200, "jobs.a")))
     await asyncio.wait({publishing}, timeout=0.1)
     begun = monotonic()

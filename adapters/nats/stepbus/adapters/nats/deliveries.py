@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 _SHORT_FORM = 9
 _NO_HEADERS: Mapping[str, str] = {}
+_OF_THE_SERVER = b"\r\nNats-"
+_OTHER_LINE_ENDS = 2
+"""A block of headers ends its last line and itself."""
 
 
 def metadata_of(reply: bytes) -> tuple[int, bytes]:
@@ -19,7 +22,7 @@ def metadata_of(reply: bytes) -> tuple[int, bytes]:
 
 def headers_of(block: bytes | None) -> Mapping[str, str]:
     """Give the headers but for the server's own."""
-    if block is None:
+    if block is None or block.count(_OF_THE_SERVER) + _OTHER_LINE_ENDS == block.count(b"\r\n"):
         return _NO_HEADERS
     headers: dict[str, str] = {}
     for line in block.split(b"\r\n")[1:]:

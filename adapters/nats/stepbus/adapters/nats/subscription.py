@@ -7,7 +7,7 @@ does all repairs: of a consumer that is gone, of a server that has fallen silent
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from logging import DEBUG, WARNING
@@ -26,6 +26,7 @@ from stepbus.orchestrator.ports import BusUnavailable, Delivery
 
 _log = logging.getLogger(__name__)
 
+_NEVER = float("inf")
 _SECOND = 1_000_000_000
 _REQUEST_ENDS_S = 30
 _HEARTBEAT_S = 2
@@ -69,13 +70,15 @@ class PullSubscription:
         self._prefix_length = len(prefix) + 1
         self._in_hand = in_hand
         self._ack_wait_s = ack_wait_s
+        self._acks = f"$JS.ACK.{place.stream}.{place.name}.".encode()
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{place.stream}.{place.name}".encode()
         self._inbox = b""
         self._sid = 0
-        self._fetched: deque[tuple[bytes, bytes, bytes, bytes | None, float]] = deque()
+        self._fetched: deque[Delivery] = deque()
         self._fetched_bytes = 0
         self._asked = 0
-        self._out: OrderedDict[bytes, Receipt] = OrderedDict()
+        self._out: dict[bytes, Receipt] = {}
+        self._due = _NEVER
         self._heard_at = 0.0
         self._is_broken = False
         self._is_failing = False
@@ -101,9 +104,10 @@ class PullSubscription:
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the server that it can forget these, all in one write."""
-        for delivery in deliveries:
-            self._out.pop(delivery.receipt.sequence, None)
-        self._send(b"".join([b"PUB %b 4\r\n+ACK\r\n" % delivery.receipt.reply for delivery in deliveries]))
+        receipts: list[Receipt] = [delivery.receipt for delivery in deliveries]
+        for receipt in receipts:
+            self._out.pop(receipt.sequence, None)
+        self._send(b"".join([b"PUB %b 4\r\n+ACK\r\n" % receipt.reply for receipt in receipts]))
         self._ask()
         await self._sent()
 
@@ -121,7 +125,8 @@ class PullSubscription:
         receipt: Receipt = delivery.receipt
         if self._out.get(receipt.sequence) is receipt:
             receipt.due = monotonic() + self._ack_wait_s
-            self._out.move_to_end(receipt.sequence)
+            del self._out[receipt.sequence]  # so that it stands last again
+            self._out[receipt.sequence] = receipt
             self._send(b"PUB %b 4\r\n+WPI\r\n" % receipt.reply)
 
     async def close(self) -> None:
@@ -138,7 +143,7 @@ class PullSubscription:
         with suppress(TimeoutError):
             await wire.settle(_GOODBYE_S)  # what is under way arrives, and is given back with the rest
         wire.forget(self._sid)
-        self._send(b"".join([nak(reply) for _, reply, _, _, _ in self._fetched]))
+        self._send(b"".join([nak(delivery.receipt.reply) for delivery in self._fetched]))
         self._fetched.clear()
 
     async def abandon(self) -> None:
@@ -174,10 +179,19 @@ class PullSubscription:
             self._told(headers)
             return
         self._asked -= 1
-        self._fetched.append((subject, reply, body, headers, now))
+        count, sequence = self._metadata_of(reply)
+        receipt = Receipt(reply, sequence, now + self._ack_wait_s)
+        channel = subject[self._prefix_length :].decode("utf-8", "replace")
+        self._fetched.append(Delivery(channel, body, headers_of(headers), count, receipt))
         self._fetched_bytes += len(body)
         if self._waiting:
             self._wake()
+
+    def _metadata_of(self, reply: bytes) -> tuple[int, bytes]:
+        if not reply.startswith(self._acks):
+            return metadata_of(reply)
+        count, sequence, _ = reply[len(self._acks) :].split(b".", 2)
+        return int(count), sequence
 
     def _told(self, headers: bytes) -> None:
         code = headers[len(_STATUS) : len(_STATUS) + 3]
@@ -195,17 +209,17 @@ class PullSubscription:
 
     def _take(self, limit: int) -> Sequence[Delivery]:
         now = monotonic()
+        fetched, out = self._fetched, self._out
         taken: list[Delivery] = []
-        while self._fetched and len(taken) < limit:
-            subject, reply, body, headers, arrived = self._fetched.popleft()
-            self._fetched_bytes -= len(body)
-            due = arrived + self._ack_wait_s
-            if due <= now:
-                continue  # it lay here so long that the server gives it to another
-            count, sequence = metadata_of(reply)
-            receipt = self._out[sequence] = Receipt(reply, sequence, due)
-            channel = subject[self._prefix_length :].decode()
-            taken.append(Delivery(channel, body, headers_of(headers), count, receipt))
+        while fetched and len(taken) < limit:
+            delivery = fetched.popleft()
+            self._fetched_bytes -= len(delivery.body)
+            receipt: Receipt = delivery.receipt
+            if receipt.due > now:  # else it lay here so long that the server gives it to another
+                out[receipt.sequence] = receipt
+                taken.append(delivery)
+        if taken:
+            self._due = min(self._due, taken[0].receipt.due)
         return taken
 
     def _ask(self) -> None:
@@ -230,8 +244,10 @@ class PullSubscription:
 
     def _forget_late(self) -> None:
         now = monotonic()
-        while self._out and next(iter(self._out.values())).due <= now:
-            self._out.popitem(last=False)
+        if self._due <= now:
+            for late in [receipt for receipt in self._out.values() if receipt.due <= now]:
+                del self._out[late.sequence]
+            self._due = min((receipt.due for receipt in self._out.values()), default=_NEVER)
 
     async def _mend(self) -> None:
         is_silent = self._asked > 0 and monotonic() - self._heard_at > _SILENT_S
@@ -262,7 +278,7 @@ class PullSubscription:
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
         self._waiting.add(woken)
-        until_due_s = max(0.0, next(iter(self._out.values())).due - monotonic()) if self._out else _HEARTBEAT_S
+        until_due_s = max(0.0, self._due - monotonic())
         timer = loop.call_later(min(timeout_s, until_due_s, _HEARTBEAT_S), _set, woken)
         try:
             await woken

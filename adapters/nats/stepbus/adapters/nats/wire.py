@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 Handler = Callable[[bytes, bytes, bytes, bytes | None], None]
 """Takes subject, reply subject, body and raw headers of a message; must not raise."""
 
+_MSG_WORDS, _HMSG_WORDS = (4, 5), (5, 6)
+"""How many words the line of a message has: without a reply subject, with it."""
+
 _FIRST_SID = 1 << 30
 """Where the numbers of our own subscriptions begin, far above those of nats-py."""
 
@@ -110,34 +113,31 @@ class _Reader(Parser):
         """Take all that is whole; keep the beginning of what is not."""
         if self._rest:
             data = self._rest + data
-        at = 0
+        at, length = 0, len(data)
         while (line_end := data.find(b"\r\n", at)) >= 0:
             words = data[at:line_end].split(b" ")
-            body_at = line_end + 2
-            match words:
-                case [b"MSG", subject, sid, *reply, size]:
-                    headers_end = body_at
-                case [b"HMSG", subject, sid, *reply, headers_size, size]:
-                    headers_end = body_at + int(headers_size)
-                case _:
-                    await super().parse(data[at:body_at])
-                    at = body_at
-                    continue
-            end = body_at + int(size)
-            if end + 2 > len(data):
+            kind, count = words[0], len(words)
+            body_at = headers_end = line_end + 2
+            if kind == b"HMSG" and count in _HMSG_WORDS:
+                headers_end += int(words[-2])
+                reply = words[3] if count == _HMSG_WORDS[1] else b""
+            elif kind == b"MSG" and count in _MSG_WORDS:
+                reply = words[3] if count == _MSG_WORDS[1] else b""
+            else:
+                await super().parse(data[at:body_at])
+                at = body_at
+                continue
+            end = body_at + int(words[-1])
+            if end + 2 > length:
                 break
-            handler = self.handlers.get(sid)
+            handler = self.handlers.get(words[2])
             if handler is None:
                 await super().parse(data[at : end + 2])
             else:
                 headers = data[body_at:headers_end] if headers_end > body_at else None
-                _hand_over(handler, subject, reply[0] if reply else b"", data[headers_end:end], headers)
+                try:
+                    handler(words[1], reply, data[headers_end:end], headers)
+                except Exception:  # noqa: BLE001 - it would end the reading of the connection
+                    _log.exception("a message to %r could not be taken in", words[1])
             at = end + 2
         self._rest = data[at:]
-
-
-def _hand_over(handler: Handler, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
-    try:
-        handler(subject, reply, body, headers)
-    except Exception:  # noqa: BLE001 - it would end the reading of the connection
-        _log.exception("a message to %r could not be taken in", subject)
