@@ -4,16 +4,21 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from stepbus.adapters.recorders.store import open_store
 from stepbus.adapters.sqlite import connect
+from stepbus.adapters.sqlite.log import FALLEN_BEHIND, PAGE_BYTES, open_log
 from stepbus.orchestrator.ports import EventStore, StoreUnavailable
 from stepbus.orchestrator.testing.store_suite import SharedStoreSuite
 from stepbus.orchestrator.testing.store_suite.bench import append_one, everything, fill
+from stepbus.orchestrator.testing.waiting import wait_until
 
 
 async def open_url(url: str) -> EventStore:
@@ -106,7 +111,9 @@ async def test_a_log_that_another_keeps_locked_is_unavailable_until_it_lets_go(t
 FULL_DISK = """
 import asyncio, resource, sys
 from uuid import uuid4
+from stepbus.adapters.recorders.store import open_store
 from stepbus.adapters.sqlite import connect
+from stepbus.adapters.sqlite.log import FALLEN_BEHIND, PAGE_BYTES, open_log
 from stepbus.orchestrator.ports import Append, Appended, StoreUnavailable
 
 async def main(url):
@@ -143,6 +150,64 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -
     store = await open_url(url)
     assert [stored.position for stored in await everything(store)] == [int(word) for word in ended.stdout.split()]
     await store.close()
+
+
+FEW_PAGES = 8
+
+
+@pytest.fixture
+async def carrying_over(tmp_path: Path) -> AsyncIterator[EventStore]:
+    """A store that carries the write-ahead log over after every few pages."""
+    store = await open_store(lambda: open_log(tmp_path / "log.db", 5, checkpoint_pages=FEW_PAGES))
+    yield store
+    await store.close()
+
+
+async def test_what_is_written_goes_over_into_the_database_file_before_a_commit_has_to_do_it(
+    carrying_over: EventStore, tmp_path: Path
+) -> None:
+    in_file = size_of(tmp_path / "log.db")
+
+    for _ in range(FEW_PAGES):  # far fewer pages than those for which a commit does it itself
+        await append_one(carrying_over, uuid4())
+
+    await wait_until(lambda: size_of(tmp_path / "log.db") > in_file)
+
+
+async def test_the_write_ahead_log_shrinks_again_when_a_long_reader_ends(
+    carrying_over: EventStore, tmp_path: Path
+) -> None:
+    limit = FALLEN_BEHIND * FEW_PAGES * PAGE_BYTES
+    reader = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM stored_events").fetchall()
+
+    while size_of(tmp_path / "log.db-wal") < 2 * limit:
+        await append_one(carrying_over, uuid4(), data=bytes(PAGE_BYTES))
+    reader.execute("ROLLBACK")
+    reader.close()
+
+    async def is_small() -> bool:
+        await append_one(carrying_over, uuid4(), data=bytes(PAGE_BYTES))
+        return size_of(tmp_path / "log.db-wal") <= limit
+
+    await wait_until(is_small)
+
+
+async def test_no_thread_outlives_the_store(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    store = await open_store(lambda: open_log(tmp_path / "log.db", 5, checkpoint_pages=1))
+    await append_one(store, uuid4())
+    names = {thread.name for thread in set(threading.enumerate()) - before}
+
+    await store.close()
+
+    assert "stepbus-log-checkpointer" in names
+    assert {thread.name for thread in set(threading.enumerate()) - before}.isdisjoint(names)
+
+
+def size_of(file: Path) -> int:
+    return file.stat().st_size
 
 
 async def test_the_librarys_own_recorder_reads_the_log(tmp_path: Path) -> None:

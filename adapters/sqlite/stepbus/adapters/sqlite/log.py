@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 
 from stepbus.adapters.recorders.log import LAYOUT, KeepSnapshot, LogRecorder, appends_of
 from stepbus.adapters.recorders.sqlite import SqliteDatastore
+from stepbus.adapters.sqlite.checkpoints import PAGES, Checkpointer
 from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
 
-PRAGMAS: Mapping[str, str | int] = {"journal_mode": "WAL", "synchronous": "FULL", "wal_autocheckpoint": 4_000}
+PAGE_BYTES = 4_096
+# A commit carries the write-ahead log over only where the checkpointer has fallen this many times behind.
+FALLEN_BEHIND = 4
 
 # The library reads a column of this name; declared, it is the position for good.
 _EVENTS = """
@@ -73,8 +76,9 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
 
     datastore: SqliteDatastore
 
-    def __init__(self, datastore: SqliteDatastore) -> None:
+    def __init__(self, datastore: SqliteDatastore, checkpoint_pages: int = PAGES) -> None:
         super().__init__(datastore)
+        self._checkpointer = Checkpointer(self._checkpoint, checkpoint_pages)
         self._is_durable = True
 
     def construct_create_table_statements(self) -> list[str]:
@@ -124,6 +128,7 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
         values: list[Any] = []
         for position, (stream, expected, category, data) in enumerate(accepted, first):
             values += (position, "%032x" % stream.int, expected + 1, category, data)  # noqa: UP031 - the fastest way
+        self._checkpointer.grew(1 + len(accepted) + sum([len(batch.data) for batch in accepted]) // PAGE_BYTES)
         begin = 0
         for size, statement in _INSERTS:
             while begin + size * _COLUMNS <= len(values):
@@ -183,10 +188,14 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
 
     def close(self) -> None:
         """Close all connections."""
+        self._checkpointer.close()
         self.datastore.close()
 
+    def _checkpoint(self) -> None:
+        self.datastore.select("PRAGMA wal_checkpoint(PASSIVE)")
 
-def open_log(path: Path, busy_timeout_s: float) -> SqliteLog:
+
+def open_log(path: Path, busy_timeout_s: float, *, checkpoint_pages: int = PAGES) -> SqliteLog:
     """Give the log in a file, which is made, readable to its owner only, if it is not there: it holds the log's secret.
 
     Raises:
@@ -196,7 +205,13 @@ def open_log(path: Path, busy_timeout_s: float) -> SqliteLog:
         raise StoreUnavailable(f"expected a folder {path.parent} to keep the log in, but there is none")
     with suppress(OSError):  # SQLite says better what is wrong
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    log = SqliteLog(SqliteDatastore(str(path), PRAGMAS, busy_timeout_s=busy_timeout_s))
+    pragmas: dict[str, str | int] = {
+        "journal_mode": "WAL",
+        "synchronous": "FULL",
+        "wal_autocheckpoint": FALLEN_BEHIND * checkpoint_pages,
+        "journal_size_limit": FALLEN_BEHIND * checkpoint_pages * PAGE_BYTES,
+    }
+    log = SqliteLog(SqliteDatastore(str(path), pragmas, busy_timeout_s=busy_timeout_s), checkpoint_pages)
     try:
         log.create_table()
     except BaseException:
