@@ -18,7 +18,7 @@ KEY_ITSELF: Final = "[key]"
 """The last part of the place of an error in a key itself, not in what it leads to."""
 
 _SHOWN: Final = 80
-_CODES: Final = {"missing": "missing", "extra_forbidden": "unknown_key"}
+_CODES: Final = {"missing": "missing", "extra_forbidden": "unknown_key", "unexpected_keyword_argument": "unknown_key"}
 _EXPECTED: Final = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -26,6 +26,7 @@ _EXPECTED: Final = {
     "datetime_from_date_parsing": "a time as RFC 3339 has it",
     "datetime_parsing": "a time as RFC 3339 has it",
     "datetime_type": "a time as RFC 3339 has it",
+    "dataclass_type": "an object",
     "dict_type": "an object",
     "envelope.time": "a time as RFC 3339 has it, with its zone",
     "float_parsing": "a number",
@@ -92,7 +93,7 @@ def message_of(detail: "ErrorDetails") -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         return f"expected the key {detail['loc'][-1]!r}, found none"
-    if kind == "extra_forbidden":
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"expected only known keys, found {detail['loc'][-1]!r}"
     expected = _EXPECTED.get(kind)
     if expected is None:

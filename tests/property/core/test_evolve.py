@@ -1,5 +1,6 @@
 """Whatever has happened, in whatever order: no event is refused, the counts are right, and something can be decided."""
 
+from dataclasses import fields
 from typing import Any
 
 from hypothesis import given, settings
@@ -38,7 +39,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "replyto": st.none(),
     **{name: st.just("") for name in ("namespace", "name", "version", "template_hash", "request_id", "code")},
 }
-events = st.one_of(*(st.builds(kind, **{name: FIELDS[name] for name in kind.model_fields}) for kind in e.TASK_EVENTS))
+events = st.one_of(
+    *(st.builds(kind, **{field.name: FIELDS[field.name] for field in fields(kind)}) for kind in e.TASK_EVENTS)
+)
 commands = st.one_of(
     st.builds(c.RequestTask, st.just(TASK_ID), st.just(PLAN), st.just({}), st.just("r"), times),
     st.builds(c.CompleteStep, st.just(TASK_ID), names, attempts, values, times),

@@ -1,16 +1,18 @@
 """The record that carries the events of one decision into the log, and out of it again in today's shapes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-from stepbus.contracts.events.shapes import EVENTS, Event, Milliseconds
+from stepbus.contracts.events.shapes import EVENTS, Event, Milliseconds, adapter
 from stepbus.contracts.problems import Refused, refuse
 from stepbus.contracts.validation import found, message_of, problems_of
+from stepbus.contracts.values import value
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -26,20 +28,24 @@ _ENCODING: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _MALFORMED: Final = "event.malformed"
 
 
-class Metadata(BaseModel):
+@value(kw_only=True)
+class Metadata:
     """What the events of one record share.
 
     Shape: `at_ms` is the store's clock; `causation_id` the message or timer that caused the decision; `actor` is
     `<kind>/<name>`, of kind worker, client, operator, timer or coordinator.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     at_ms: Milliseconds
     tenant: str = "default"
     correlation_id: str = ""
     causation_id: str = ""
     actor: str = "coordinator"
+
+
+_FIELDS: Final = {shape: tuple(field.name for field in fields(shape)) for shape in (*EVENTS, Metadata)}
 
 
 class Record(NamedTuple):
@@ -53,19 +59,11 @@ class Record(NamedTuple):
 def encode_record(record: Record) -> bytes:
     """Give the JSON that is stored, the same bytes for equal records; a key whose value is null is left out.
 
-    The values have crossed the border before; what is dumped here is each model's own dictionary, which is the fastest.
+    The values have crossed the border before: they are taken as they are.
     """
-    return orjson.dumps(
-        {
-            "first": record.first,
-            "meta": record.meta.__dict__,
-            "events": [
-                {"type": event.TYPE, "version": event.VERSION, "data": _members(event)} for event in record.events
-            ],
-        },
-        option=_ENCODING,
-        default=_members,
-    )
+    entries = [{"data": _members(event), "type": event.TYPE, "version": event.VERSION} for event in record.events]
+    stored = {"events": entries, "first": record.first, "meta": _members(record.meta)}
+    return orjson.dumps(stored, option=_ENCODING, default=_members_of_model)
 
 
 def decode_record(data: bytes, upcasters: Upcasters = UPCASTERS) -> Record:
@@ -91,15 +89,13 @@ def decode_record(data: bytes, upcasters: Upcasters = UPCASTERS) -> Record:
 @cache
 def _todays() -> SchemaValidator:
     """Give what reads a record of today's shapes in one go; it makes events straight from the bytes."""
-    for event in _BY_TYPE.values():
-        event.model_rebuild()  # the classes are built at their first use, and this may be it
     keys, key = core_schema.typed_dict_schema, core_schema.typed_dict_field
     entries: dict[str, CoreSchema] = {
         name: keys(
             {
                 "type": key(core_schema.str_schema()),
                 "version": key(core_schema.int_schema(strict=True)),
-                "data": key(event.__pydantic_core_schema__),
+                "data": key(adapter(event).core_schema),
             }
         )
         for name, event in _BY_TYPE.items()
@@ -107,7 +103,7 @@ def _todays() -> SchemaValidator:
     record = keys(
         {
             "first": key(core_schema.int_schema(ge=1, strict=True)),
-            "meta": key(Metadata.__pydantic_core_schema__),
+            "meta": key(adapter(Metadata).core_schema),
             "events": key(core_schema.list_schema(core_schema.tagged_union_schema(entries, "type"))),
         }
     )
@@ -122,7 +118,7 @@ def _decode_with_care(data: bytes, upcasters: Upcasters) -> Record:
         raise refuse(_MALFORMED, f"expected a record in JSON, but {error}") from error
     try:
         first, meta, entries = stored["first"], stored["meta"], stored["events"]
-        metadata = Metadata.model_validate(meta)
+        metadata = adapter(Metadata).validate_python(meta)
     except ValidationError as error:
         raise Refused(problems_of(error, "event", "/meta", _describe)) from error
     except (LookupError, TypeError) as error:
@@ -172,8 +168,17 @@ def _climb(event_type: type[Event], version: Any, data: Any, pointer: str, upcas
     return data
 
 
-def _members(model: BaseModel) -> dict[str, Any]:
-    return {key: value for key, value in model.__dict__.items() if value is not None}
+def _members(of: Event | Metadata) -> dict[str, Any]:
+    members = {}
+    for name in _FIELDS[type(of)]:
+        member = getattr(of, name)
+        if member is not None:
+            members[name] = member
+    return members
+
+
+def _members_of_model(model: BaseModel) -> dict[str, Any]:
+    return {name: member for name, member in model.__dict__.items() if member is not None}
 
 
 def _describe(detail: "ErrorDetails") -> tuple[str, str]:

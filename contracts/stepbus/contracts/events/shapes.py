@@ -1,30 +1,68 @@
 """What can have happened, and how each of it is stored."""
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from stepbus.contracts.messages import StepError
 from stepbus.contracts.problems import Problem
+from stepbus.contracts.values import value
 
 STREAMS = UUID("5b8d7a0e-3c51-4f0e-9a44-6f1d1f6a1c01")
 CATALOGUE_STREAM = uuid5(STREAMS, "catalogue")
+
+_T = TypeVar("_T")
 
 TASK, CATALOGUE, QUARANTINE, IGNORED = "task", "catalogue", "quarantine", "ignored"
 
 Milliseconds = Annotated[int, Field(description="milliseconds since the Unix epoch, UTC")]
 
 
-class Event(BaseModel):
-    """Something that happened. Stored under `TYPE` and `VERSION`, never under a Python path."""
+@value(kw_only=True)
+class Event:
+    """Something that happened. Stored under `TYPE` and `VERSION`, never under a Python path.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    To make one validates nothing; `model_validate` does, and it and its kin are what they are for pydantic's models.
+    """
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
+    @classmethod
+    def model_validate(cls, data: Any) -> Self:
+        """Give the event that the data says.
+
+        Raises:
+            ValidationError: it says none of this shape.
+        """
+        return adapter(cls).validate_python(data)
+
+    def model_dump(self, *, mode: Literal["json", "python"] = "python") -> dict[str, Any]:
+        """Give the fields, for `json` as JSON has them."""
+        fields: dict[str, Any] = adapter(type(self)).dump_python(self, mode=mode)
+        return fields
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """Give the event with other values in some fields."""
+        return replace(self, **update)
+
+
+_ADAPTERS: Final[dict[Any, TypeAdapter[Any]]] = {}
+
+
+def adapter(shape: type[_T]) -> TypeAdapter[_T]:
+    """Give what reads, writes and describes a shape; it is built when it is first asked for."""
+    if shape not in _ADAPTERS:
+        _ADAPTERS[shape] = TypeAdapter(shape)
+    return _ADAPTERS[shape]
+
+
+@value(kw_only=True)
 class TaskAccepted(Event):
     """A task exists. `template_hash` names the template it keeps to its end; `request_id` the message that asked."""
 
@@ -40,6 +78,7 @@ class TaskAccepted(Event):
     replyto: str | None = None
 
 
+@value(kw_only=True)
 class StepBypassed(Event):
     """The request left this step out; what depends on it counts it as satisfied."""
 
@@ -48,6 +87,7 @@ class StepBypassed(Event):
     step: str
 
 
+@value(kw_only=True)
 class StepDispatched(Event):
     """The step may run: its job goes out. Its answer is due by the deadline."""
 
@@ -58,6 +98,7 @@ class StepDispatched(Event):
     deadline_at_ms: Milliseconds
 
 
+@value(kw_only=True)
 class StepHeartbeatRecorded(Event):
     """A worker has the attempt in hand; the deadline starts anew. Only beats that tell something new are recorded."""
 
@@ -69,6 +110,7 @@ class StepHeartbeatRecorded(Event):
     progress: Any = None
 
 
+@value(kw_only=True)
 class StepCompleted(Event):
     """The attempt succeeded."""
 
@@ -79,6 +121,7 @@ class StepCompleted(Event):
     result: Any = None
 
 
+@value(kw_only=True)
 class StepFailed(Event):
     """The attempt failed. The next is due at `retry_at_ms`; without one, the step has failed for good."""
 
@@ -90,6 +133,7 @@ class StepFailed(Event):
     retry_at_ms: Milliseconds | None = None
 
 
+@value(kw_only=True)
 class StepTimedOut(Event):
     """No answer came by the deadline. The next attempt is due at `retry_at_ms`, as for a failure."""
 
@@ -100,6 +144,7 @@ class StepTimedOut(Event):
     retry_at_ms: Milliseconds | None = None
 
 
+@value(kw_only=True)
 class StepCancelled(Event):
     """The step will not run, or its answer will not count. `attempt` is 0 if it was never dispatched."""
 
@@ -109,6 +154,7 @@ class StepCancelled(Event):
     attempt: int
 
 
+@value(kw_only=True)
 class StepResolvedManually(Event):
     """An operator stands in for the worker: the step counts as satisfied, with this result."""
 
@@ -120,6 +166,7 @@ class StepResolvedManually(Event):
     reason: str = ""
 
 
+@value(kw_only=True)
 class StepReopened(Event):
     """An operator gives a step that failed for good further attempts, up to `max_attempts` in all."""
 
@@ -130,12 +177,14 @@ class StepReopened(Event):
     reason: str = ""
 
 
+@value(kw_only=True)
 class TaskCompleted(Event):
     """All steps are satisfied."""
 
     TYPE: ClassVar[str] = "TaskCompleted"
 
 
+@value(kw_only=True)
 class TaskFailed(Event):
     """Nothing can move and these steps have failed for good, or (`code` says so) the task's deadline has passed."""
 
@@ -145,6 +194,7 @@ class TaskFailed(Event):
     failed_steps: tuple[str, ...]
 
 
+@value(kw_only=True)
 class TaskCancelled(Event):
     """The task was stopped on request."""
 
@@ -153,12 +203,14 @@ class TaskCancelled(Event):
     reason: str = ""
 
 
+@value(kw_only=True)
 class TaskReopened(Event):
     """A failed task moves again."""
 
     TYPE: ClassVar[str] = "TaskReopened"
 
 
+@value(kw_only=True)
 class TaskResolvedManually(Event):
     """An operator declared the task done, whatever its steps say."""
 
@@ -167,6 +219,7 @@ class TaskResolvedManually(Event):
     reason: str = ""
 
 
+@value(kw_only=True)
 class TemplateRegistered(Event):
     """A template can be run from now on. `template` is its canonical form and `template_hash` the SHA-256 of that."""
 
@@ -179,6 +232,7 @@ class TemplateRegistered(Event):
     template: dict[str, Any]
 
 
+@value(kw_only=True)
 class MessageQuarantined(Event):
     """A message could not be applied. It is kept whole: `body` is base64."""
 
@@ -192,12 +246,14 @@ class MessageQuarantined(Event):
     replyto: str | None = None
 
 
+@value(kw_only=True)
 class MessageResubmitted(Event):
     """An operator sent a quarantined message through again."""
 
     TYPE: ClassVar[str] = "MessageResubmitted"
 
 
+@value(kw_only=True)
 class AnswerIgnored(Event):
     """An answer came that changes nothing: a duplicate, late, or of an attempt that is not the current one."""
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from stepbus.contracts.envelope import CloudEvent
-from stepbus.contracts.events import EVENTS
+from stepbus.contracts.events import EVENTS, Event
 from stepbus.contracts.messages import MESSAGES, SCHEMA_ROOT
 from stepbus.contracts.schemas.asyncapi import asyncapi
 from stepbus.contracts.schemas.generator import Generator
@@ -47,5 +47,5 @@ def written(folder: Path = FOLDER) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("*/*.json")}
 
 
-def _schema(model: type[BaseModel], address: str) -> dict[str, Any]:
-    return {"$schema": DIALECT, "$id": address, **model.model_json_schema(schema_generator=Generator)}
+def _schema(shape: type[BaseModel | Event], address: str) -> dict[str, Any]:
+    return {"$schema": DIALECT, "$id": address, **TypeAdapter(shape).json_schema(schema_generator=Generator)}

@@ -1,14 +1,14 @@
 """What can be asked of a task. Imperative; time and ids come in with the command."""
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from stepbus.contracts.messages import StepError
+from stepbus.contracts.values import value
 from stepbus.orchestrator.core.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RequestTask:
     """Begin a task of this plan."""
 
@@ -22,7 +22,7 @@ class RequestTask:
     replyto: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CompleteStep:
     """A worker says that an attempt succeeded."""
 
@@ -33,7 +33,7 @@ class CompleteStep:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class FailStep:
     """A worker says that an attempt failed."""
 
@@ -44,7 +44,7 @@ class FailStep:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RecordHeartbeat:
     """A worker says that it has an attempt in hand."""
 
@@ -55,7 +55,7 @@ class RecordHeartbeat:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class TimeOutStep:
     """The deadline of an attempt has come."""
 
@@ -65,7 +65,7 @@ class TimeOutStep:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class DispatchRetry:
     """The delay after this attempt has passed."""
 
@@ -75,7 +75,7 @@ class DispatchRetry:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class TimeOutTask:
     """The deadline of the whole task has come."""
 
@@ -83,7 +83,7 @@ class TimeOutTask:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CancelTask:
     """Somebody wants the task stopped."""
 
@@ -92,7 +92,7 @@ class CancelTask:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ResolveTask:
     """An operator declares the task done."""
 
@@ -101,7 +101,7 @@ class ResolveTask:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RetryStep:
     """An operator wants another attempt of a step, now."""
 
@@ -111,7 +111,7 @@ class RetryStep:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ResolveStep:
     """An operator declares a step done, with this result."""
 

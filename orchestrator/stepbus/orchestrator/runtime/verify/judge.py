@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any
 
 from stepbus.contracts import events as e
@@ -9,6 +10,7 @@ from stepbus.contracts.template import MAX_ATTEMPTS, TaskTemplate
 from stepbus.orchestrator.runtime.verify.invariants import Finding, Invariant
 
 _SHOWN = 5
+_STEP = attrgetter("step")
 
 
 class Step(IntEnum):
@@ -65,8 +67,8 @@ class Judge:
             yield from of_task(self, event)
         elif (of_step := _OF_STEPS.get(type(event))) is None:
             yield Invariant.ONE_ACCEPTANCE, f"expected an event of a task, found {event.TYPE}"
-        elif (number := self.outline.index.get(vars(event)["step"])) is None:
-            yield Invariant.TEMPLATE, f"expected a step of the template, found {event.TYPE} of {vars(event)['step']!r}"
+        elif (number := self.outline.index.get(_STEP(event))) is None:
+            yield Invariant.TEMPLATE, f"expected a step of the template, found {event.TYPE} of {_STEP(event)!r}"
         else:
             yield from of_step(self, number, event)
 
