@@ -68,7 +68,7 @@ class Projected:
     def __init__(self, store: EventStore, views: ViewStore) -> None:
         self.store = store
         self.views = views
-        self.feed = Feed(store, linger_s=0)
+        self.feed = Feed(store, pace_s=0)
         self._versions: dict[UUID, tuple[int, int]] = {}
 
     async def given(

@@ -1,7 +1,8 @@
 """The timeline: a row for each attempt of each step, from its dispatch to its end."""
 
 from stepbus.contracts import events as e
-from stepbus.projections.projection import Batch, Fact, Projection, Row, Table, by_event, inserting, updating, worker_of
+from stepbus.orchestrator.ports import Value
+from stepbus.projections.projection import Batch, Fact, Projection, Table, by_event, inserting, updating, worker_of
 from stepbus.projections.steps import TIMED_OUT
 
 _TABLE = Table(
@@ -63,23 +64,27 @@ _AttemptEvent = (
 )
 
 
-def _change(fact: Fact, event: _AttemptEvent, batch: Batch, sql: str, row: Row) -> None:
-    batch.add(fact.stream, sql, {"task_id": fact.stream, "step": event.step, "attempt": event.attempt, **row})
+def _change(fact: Fact, event: _AttemptEvent, batch: Batch, sql: str, **values: Value) -> None:
+    values["task_id"], values["step"], values["attempt"] = fact.stream, event.step, event.attempt
+    batch.add(fact.stream, sql, values)
 
 
 def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
-    row: Row = {
-        "position": fact.position,
-        "record_index": fact.record_index,
-        "dispatched_at_ms": fact.meta.at_ms,
-        "deadline_at_ms": event.deadline_at_ms,
-    }
-    _change(fact, event, batch, _DISPATCH, row)
+    _change(
+        fact,
+        event,
+        batch,
+        _DISPATCH,
+        position=fact.position,
+        record_index=fact.record_index,
+        dispatched_at_ms=fact.meta.at_ms,
+        deadline_at_ms=event.deadline_at_ms,
+    )
 
 
 def _beaten(fact: Fact, event: e.StepHeartbeatRecorded, batch: Batch) -> None:
-    row = {"at_ms": fact.meta.at_ms, "deadline_at_ms": event.deadline_at_ms, "worker": worker_of(fact.meta)}
-    _change(fact, event, batch, _BEAT, row)
+    at_ms, due_ms, worker = fact.meta.at_ms, event.deadline_at_ms, worker_of(fact.meta)
+    _change(fact, event, batch, _BEAT, at_ms=at_ms, deadline_at_ms=due_ms, worker=worker)
 
 
 def _end(
@@ -90,14 +95,8 @@ def _end(
     code: str | None = None,
     retry_at_ms: int | None = None,
 ) -> None:
-    row: Row = {
-        "at_ms": fact.meta.at_ms,
-        "outcome": outcome,
-        "worker": worker_of(fact.meta),
-        "code": code,
-        "retry_at_ms": retry_at_ms,
-    }
-    _change(fact, event, batch, _END, row)
+    at_ms, worker = fact.meta.at_ms, worker_of(fact.meta)
+    _change(fact, event, batch, _END, at_ms=at_ms, outcome=outcome, worker=worker, code=code, retry_at_ms=retry_at_ms)
 
 
 def _completed(fact: Fact, event: e.StepCompleted, batch: Batch) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 from stepbus.orchestrator.ports import ViewStore
 
-_POLL_S = 0.005
+_FIRST_PAUSE_S = 0.005
+_LONGEST_PAUSE_S = 0.05
+_PAUSE_SHARE = 0.25
+"""How much longer a wait may get because it is looked for the end of it in pauses only."""
 
 
 class Progress:
@@ -20,15 +23,20 @@ class Progress:
         return min(await asyncio.gather(*map(self._look, names)))
 
     async def wait_for(self, names: Iterable[str], position: int, timeout_s: float) -> int:
-        """Give where the named views stand as soon as they have reached the position, or when the time has passed."""
+        """Give where the named views stand as soon as they have reached the position, or when the time has passed.
+
+        It is looked for again and again, the more rarely the longer it takes.
+        """
         names = tuple(names)
         loop = asyncio.get_running_loop()
-        end = loop.time() + timeout_s
+        begun = loop.time()
         while True:
             reached = await self.at(names)
-            if reached >= position or loop.time() >= end:
+            waited_s = loop.time() - begun
+            if reached >= position or waited_s >= timeout_s:
                 return reached
-            await asyncio.sleep(_POLL_S)
+            pause_s = min(max(_FIRST_PAUSE_S, _PAUSE_SHARE * waited_s), _LONGEST_PAUSE_S)
+            await asyncio.sleep(min(pause_s, timeout_s - waited_s))
 
     async def _look(self, name: str) -> int:
         look = self._looks.get(name)

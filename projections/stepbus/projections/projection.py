@@ -4,10 +4,11 @@ A runner reads the log once, decodes each record once, and lets every projection
 of its own, which it commits together with its own checkpoint. So a projection can be rebuilt, or fall behind, alone.
 """
 
-from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from stepbus.contracts import codec
@@ -50,68 +51,67 @@ def facts_of(stored: StoredRecord) -> tuple[Fact, ...]:
     """
     record = decode_record(stored.data)
     stream = str(stored.stream)
-    return tuple(
-        Fact(event, record.meta, stream, stored.version, stored.position, index, record.first + index)
-        for index, event in enumerate(record.events)
-    )
+    first, meta, events = record
+    version, position = stored.version, stored.position
+    return tuple([Fact(event, meta, stream, version, position, n, first + n) for n, event in enumerate(events)])
 
 
 class Entry:
     """One record of the log, decoded when the first projection asks for its facts, and then once for all of them."""
 
+    __slots__ = ("_facts", "category", "position", "stored")
+
     def __init__(self, stored: StoredRecord) -> None:
         self.position = stored.position
         self.category = stored.category
         self.stored = stored
+        self._facts: tuple[Fact, ...] | None = None
 
-    @cached_property
+    @property
     def facts(self) -> tuple[Fact, ...]:
         """Give the events of the record, in order.
 
         Raises:
             Refused: the record was written by a newer release, or is damaged.
         """
-        return facts_of(self.stored)
-
-
-@dataclass(slots=True)
-class _Group:
-    sql: str
-    rows: list[Row] = field(default_factory=list)
+        facts = self._facts
+        if facts is None:
+            facts = self._facts = facts_of(self.stored)
+        return facts
 
 
 class Batch:
     """Statements in few groups: those about one key stay in their order, those about different keys may change places.
 
     So the rows of many tasks go into one run of a statement, while the steps of one task happen one after the other.
+    A group is a statement at a level: what is added about a key stands a level above what was added about it before,
+    or beside it where it is the same statement.
     """
 
     def __init__(self) -> None:
-        self._groups: list[_Group] = []
-        self._by_sql: dict[str, list[int]] = {}
-        self._last: dict[str, int] = {}
+        self._groups: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
+        self._last: dict[str, tuple[int, str]] = {}
         self._floor = 0
 
     def add(self, key: str, sql: str, row: Row) -> None:
         """Add a row about `key`."""
-        lowest = max(self._last.get(key, 0), self._floor)
-        places = self._by_sql.setdefault(sql, [])
-        found = bisect_left(places, lowest)
-        if found == len(places):
-            places.append(len(self._groups))
-            self._groups.append(_Group(sql))
-        place = places[found]
-        self._groups[place].rows.append(row)
-        self._last[key] = place
+        group = self._last.get(key)
+        if group is None:
+            group = self._last[key] = (self._floor, sql)
+        elif group[1] != sql:
+            group = self._last[key] = (group[0] + 1, sql)
+        self._groups[group].append(row)
 
     def barrier(self) -> None:
         """Let what follows happen after all that was added so far, whatever its key."""
-        self._floor = len(self._groups)
+        self._floor = 1 + max((level for level, _ in self._groups), default=-1)
+        self._last.clear()
 
     @property
     def statements(self) -> Sequence[Statement]:
         """Give what was added."""
-        return [Statement(group.sql, group.rows) for group in self._groups]
+        levels = sorted(self._groups, key=itemgetter(0))
+        return [Statement(group[1], self._groups[group]) for group in levels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,5 +194,10 @@ def json_text(value: Any) -> str:
 
 def worker_of(meta: Metadata) -> str | None:
     """Give the name of the worker whose answer the record is, None if it is no worker's."""
-    kind, _, name = meta.actor.partition("/")
+    return _worker_named(meta.actor)
+
+
+@lru_cache(maxsize=1_000)
+def _worker_named(actor: str) -> str | None:
+    kind, _, name = actor.partition("/")
     return name if kind == "worker" else None

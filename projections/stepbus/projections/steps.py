@@ -182,8 +182,8 @@ def _accepted(fact: Fact, event: e.TaskAccepted, batch: Batch) -> None:
 
 
 def _change(fact: Fact, step: str, batch: Batch, sql: str, **values: Any) -> None:
-    row: Row = {"task_id": fact.stream, "step": step, "at_ms": fact.meta.at_ms, **values}
-    batch.add(fact.stream, sql, row)
+    values["task_id"], values["step"], values["at_ms"] = fact.stream, step, fact.meta.at_ms
+    batch.add(fact.stream, sql, values)
 
 
 def _bypassed(fact: Fact, event: e.StepBypassed, batch: Batch) -> None:

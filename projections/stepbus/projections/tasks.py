@@ -62,9 +62,9 @@ _ACCEPT = """INSERT INTO view_tasks
         (SELECT total_steps FROM view_task_sizes WHERE template_hash = :template_hash), 0, :context, :tenant,
         :actor, :request_id, :correlation_id, :at_ms, :at_ms, :deadline_at_ms, '[]')"""
 _BEGIN = "UPDATE view_tasks SET status = 'in_progress' WHERE task_id = :task_id AND status = 'pending'"
-_STARTED = "status = CASE WHEN status = 'pending' THEN 'in_progress' ELSE status END, changed_at_ms = :at_ms"
-_SATISFY = updating("view_tasks", ("task_id",), f"satisfied_steps = satisfied_steps + 1, {_STARTED}")
-_TOUCH = updating("view_tasks", ("task_id",), _STARTED)
+# These two are most of what happens; they leave alone what has an index, which would else be written too.
+_SATISFY = updating("view_tasks", ("task_id",), "satisfied_steps = satisfied_steps + 1, changed_at_ms = :at_ms")
+_TOUCH = updating("view_tasks", ("task_id",), "changed_at_ms = :at_ms")
 _END = """UPDATE view_tasks SET status = :status, code = :code, reason = :reason, failed_steps = :failed_steps,
     changed_at_ms = :at_ms, ended_at_ms = :at_ms WHERE task_id = :task_id"""
 _REOPEN = """UPDATE view_tasks SET status = 'in_progress', code = NULL, reason = NULL, failed_steps = '[]',

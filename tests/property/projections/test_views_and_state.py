@@ -100,7 +100,7 @@ async def test_the_views_of_any_life_of_a_task_say_what_its_state_says(
         for events, _ in decisions:
             await log.given(*events)
         history = [event for events, _ in decisions for event in events]
-        feed = Feed(log.store, batch=batch, linger_s=0)
+        feed = Feed(log.store, batch=batch, pace_s=0)
         for projection in (TASKS, STEPS, ATTEMPTS, HISTORY):
             await log.views.create(projection.ddl)
             await Follower(projection, feed, log.views).catch_up(await log.store.head())

@@ -143,7 +143,7 @@ async def test_what_stands_before_the_record_that_fails_is_in_the_view(log: Proj
 
 async def test_followers_at_one_position_share_one_reading_of_the_log(log: Projected) -> None:
     await log.given_template()
-    feed = Feed(log.store, linger_s=0)
+    feed = Feed(log.store, pace_s=0)
 
     one, other = await asyncio.gather(feed.after(0), feed.after(0))
 
@@ -152,7 +152,7 @@ async def test_followers_at_one_position_share_one_reading_of_the_log(log: Proje
 
 
 async def test_a_feed_waits_for_what_comes(log: Projected) -> None:
-    feed = Feed(log.store, linger_s=0)
+    feed = Feed(log.store, pace_s=0)
     waiting = asyncio.create_task(feed.after(0))
     await asyncio.sleep(0)
     assert not waiting.done()

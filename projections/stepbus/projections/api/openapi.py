@@ -30,6 +30,12 @@ _WITH_BODY: Final = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 )
+_RETRY_AFTER: Final = {
+    "Retry-After": {
+        "description": "seconds after which to ask again; with the code task.overloaded, nothing was done",
+        "schema": {"type": "integer"},
+    }
+}
 _DESCRIPTION: Final = (
     "Writes answer the header Stepbus-Position; a read with min_position waits until the view shows that position. "
     "Every failure is problem+json with a stable code."
@@ -151,6 +157,7 @@ def _responses(endpoint: Endpoint, refs: Mapping[ModelKey, Json]) -> Json:
     problem = {"content": {PROBLEM_TYPE: {"schema": refs[ProblemDocument, "serialization"]}}}
     for status in _refusals(endpoint):
         found[str(status.value)] = {"description": status.phrase, **problem}
+    found[str(HTTPStatus.SERVICE_UNAVAILABLE.value)]["headers"] = _RETRY_AFTER
     return found
 
 

@@ -19,7 +19,12 @@ PROBLEM_TYPE = "application/problem+json"
 PROBLEM_ROOT = "https://stepbus.dev/problems"
 
 _RETRY_AFTER = {"Retry-After": "1"}
-_DENIED = {"invalid": HTTPStatus.UNPROCESSABLE_ENTITY, "missing": HTTPStatus.NOT_FOUND, "conflict": HTTPStatus.CONFLICT}
+_DENIED = {
+    "invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "missing": HTTPStatus.NOT_FOUND,
+    "conflict": HTTPStatus.CONFLICT,
+    "overloaded": HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 class ApiRefusal(Exception):
@@ -54,7 +59,8 @@ def unavailable(code: str, message: str) -> ApiRefusal:
 def denied(answer: Denied, missing_as: HTTPStatus = HTTPStatus.NOT_FOUND) -> ApiRefusal:
     """Give the refusal that an operation answered with. `missing_as`: where the body names what is missing."""
     status = missing_as if answer.kind == "missing" else _DENIED[answer.kind]
-    return ApiRefusal(status, answer.problems)
+    again = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return ApiRefusal(status, answer.problems, again)
 
 
 def refused(error: Refused, status: HTTPStatus) -> ApiRefusal:

@@ -9,7 +9,7 @@ from eventsourcing.persistence import IntegrityError, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
 
 from stepbus.adapters.recorders.sqlite import SqliteDatastore
-from stepbus.adapters.recorders.views import demand_checkpoint
+from stepbus.adapters.recorders.views import Move, Verdict, judge
 from stepbus.orchestrator.ports import Statement
 
 
@@ -36,12 +36,19 @@ class SqliteViewTables(SQLiteTrackingRecorder):
         """Give the position that a projection's rows stand for."""
         return self.max_tracking_id(projection) or 0
 
-    def apply(self, projection: str, after: int, position: int, statements: Sequence[Statement]) -> None:
-        """Commit rows and checkpoint together."""
+    def apply(self, moves: Sequence[Move]) -> Sequence[Verdict]:
+        """Commit the rows and checkpoints of all moves in one transaction, but for those that are refused."""
         with self.datastore.transaction(commit=True) as cursor:
-            demand_checkpoint(projection, after, self._max_tracking_id(projection, cursor) or 0)
-            _run(cursor, statements)
-            self._insert_tracking(cursor, Tracking(projection, position))
+            standing = {name: self._max_tracking_id(name, cursor) or 0 for name in {move.projection for move in moves}}
+            reached = dict(standing)
+            verdicts = judge(moves, reached)
+            for move, refused in zip(moves, verdicts, strict=True):
+                if refused is None:
+                    _run(cursor, move.statements)
+            for name, position in reached.items():
+                if position != standing[name]:
+                    self._insert_tracking(cursor, Tracking(name, position))
+        return verdicts
 
     def reset(self, projection: str, statements: Sequence[Statement]) -> None:
         """Run the statements and forget the checkpoint, in one transaction."""

@@ -1,9 +1,13 @@
-"""The view store port over `ViewTables`: one thread writes, a few read, the event loop only waits for answers."""
+"""The view store port over `ViewTables`: one thread writes, a few read, the event loop only waits for answers.
+
+While one transaction is being committed, what the projections ask for gathers, and the next transaction holds all of
+it: the followers of one log, which ask at the same time, share what a transaction costs.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from stepbus.adapters.recorders.errors import as_port_errors
 from stepbus.orchestrator.ports import StaleCheckpoint, Statement, StoreUnavailable
@@ -14,11 +18,22 @@ Args = TypeVarTuple("Args")
 READERS = 3
 
 
+class Move(NamedTuple):
+    """What one call of `apply` asks for: the rows that take a projection from one position to another."""
+
+    projection: str
+    after: int
+    position: int
+    statements: Sequence[Statement]
+
+
+Verdict = StaleCheckpoint | None
+
+
 class ViewTables(Protocol):
     """What a database must offer to keep views: the port `ViewStore` as plain code that may block.
 
     Raises:
-        StaleCheckpoint: as the port says.
         eventsourcing.persistence.PersistenceError: nothing was changed.
     """
 
@@ -28,8 +43,8 @@ class ViewTables(Protocol):
     def checkpoint(self, projection: str) -> int:
         """Give the position that a projection's rows stand for."""
 
-    def apply(self, projection: str, after: int, position: int, statements: Sequence[Statement]) -> None:
-        """Commit rows and checkpoint together."""
+    def apply(self, moves: Sequence[Move]) -> Sequence[Verdict]:
+        """Commit the rows and checkpoints of all moves in one transaction, but for those that `judge` refuses."""
 
     def reset(self, projection: str, statements: Sequence[Statement]) -> None:
         """Run the statements and forget the checkpoint, in one transaction."""
@@ -41,24 +56,38 @@ class ViewTables(Protocol):
         """Let go of files and connections. No other thread is in a method."""
 
 
-def demand_checkpoint(projection: str, expected: int, found: int) -> None:
-    """See that a projection stands where the rows to be applied begin; called under a lock.
+def judge(moves: Sequence[Move], checkpoints: dict[str, int]) -> Sequence[Verdict]:
+    """Say of each move why it is refused, None if it is not, and move the checkpoints on; called under a lock.
 
-    Raises:
-        StaleCheckpoint: it does not.
+    `checkpoints` is where the projections of the moves stand; one that is missing stands at 0.
     """
-    if found != expected:
-        raise StaleCheckpoint(f"expected the rows of {projection} to stand for {expected}, but they stand for {found}")
+    verdicts: list[Verdict] = []
+    for name, after, position, _ in moves:
+        found = checkpoints.get(name, 0)
+        if found == after:
+            checkpoints[name] = position
+            verdicts.append(None)
+        else:
+            message = f"expected the rows of {name} to stand for {after}, but they stand for {found}"
+            verdicts.append(StaleCheckpoint(message))
+    return verdicts
+
+
+class _Asked(NamedTuple):
+    move: Move
+    future: asyncio.Future[None]
 
 
 class ThreadedViews:
-    """The views of one database. Made by `open_views`; the promises are those of the port `ViewStore`."""
+    """The views of one database, used by one event loop. Made by `open_views`; promises what `ViewStore` says."""
 
     def __init__(self, tables: ViewTables, writer: ThreadPoolExecutor, readers: ThreadPoolExecutor) -> None:
         self._tables = tables
         self._writer = writer
         self._readers = readers
         self._is_closed = False
+        self._waiting: list[_Asked] = []
+        self._committing: asyncio.Task[None] | None = None
 
     async def create(self, statements: Sequence[str]) -> None:
         """Run DDL."""
@@ -69,10 +98,15 @@ class ThreadedViews:
         return await self._run(self._readers, self._tables.checkpoint, projection)
 
     async def apply(self, projection: str, after: int, position: int, statements: Sequence[Statement]) -> None:
-        """Commit the rows and the checkpoint together, or neither."""
+        """Commit the rows and the checkpoint together, or neither, with those of whoever calls at the same time."""
         if position <= after:
             raise ValueError(f"expected a position above {after} for {projection}, found {position}")
-        await self._run(self._writer, self._tables.apply, projection, after, position, statements)
+        self._demand_open()
+        asked = _Asked(Move(projection, after, position, statements), asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_waiting(), name="views are committed")
+        await asked.future
 
     async def reset(self, projection: str, statements: Sequence[Statement]) -> None:
         """Empty the tables and set the checkpoint to 0."""
@@ -87,6 +121,8 @@ class ThreadedViews:
     async def close(self) -> None:
         """Finish what was begun, then let go of the database. Closing twice is as good as once."""
         self._is_closed = True
+        if self._committing is not None:
+            await self._committing
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -94,15 +130,44 @@ class ThreadedViews:
         self._readers.shutdown(wait=True)
         self._tables.close()
 
+    async def _commit_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                answers = await loop.run_in_executor(self._writer, self._commit, [asked.move for asked in group])
+                for (_, future), answer in zip(group, answers, strict=True):
+                    if future.done():  # the caller was cancelled; what it asked for is committed all the same
+                        continue
+                    if answer is None:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(answer)
+        finally:
+            self._committing = None
+
+    def _commit(self, moves: Sequence[Move]) -> Sequence[Exception | None]:
+        """Commit the moves together; where that fails, each alone, so that none suffers from another's fault."""
+        try:
+            with as_port_errors():
+                return self._tables.apply(moves)
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+            if len(moves) == 1:
+                return [error]
+            return [answer for move in moves for answer in self._commit([move])]
+
     async def _run(self, threads: ThreadPoolExecutor, do: Callable[[*Args], Given], *args: *Args) -> Given:
-        if self._is_closed:
-            raise StoreUnavailable("expected an open view store, but it is closed")
+        self._demand_open()
 
         def run() -> Given:
             with as_port_errors():
                 return do(*args)
 
         return await asyncio.get_running_loop().run_in_executor(threads, run)
+
+    def _demand_open(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("expected an open view store, but it is closed")
 
 
 async def open_views(open_tables: Callable[[], ViewTables], *, one_thread: bool = False) -> ThreadedViews:
