@@ -16,7 +16,7 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, StoredEvent, Tracking
 from eventsourcing.postgres import PostgresProcessRecorder
 from psycopg import Connection
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, TupleRow, tuple_row
 
 from stepbus.adapters.postgres.datastore import CREATION_LOCK, ConnectionLost, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
@@ -117,8 +117,8 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
     def find(self, cursor: Connection[DictRow], stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
         where: LiteralString = "WHERE originator_id = %s AND originator_version = %s"
-        row = cursor.execute(_SELECT + where, (stream, version)).fetchone()
-        return None if row is None else _record(row)
+        found = cursor.cursor(binary=True, row_factory=tuple_row).execute(_SELECT + where, (stream, version)).fetchone()
+        return None if found is None else StoredRecord._make(found)
 
     def insert(self, cursor: Connection[DictRow], first: int, accepted: Sequence[Append]) -> None:
         """Add the records behind the last one."""
@@ -142,24 +142,24 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
     def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
         """Give the records of a stream above a version."""
         where: LiteralString = "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version"
-        return [_record(row) for row in self._select(_SELECT + where, stream, after)]
+        return [StoredRecord._make(row) for row in self._select(_SELECT + where, stream, after)]
 
     def select_log(self, after: int, limit: int, category: str | None) -> Sequence[StoredRecord]:
         """Give records above a position."""
         if category is None:
             where: LiteralString = "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
-            return [_record(row) for row in self._select(_SELECT + where, after, limit)]
+            return [StoredRecord._make(row) for row in self._select(_SELECT + where, after, limit)]
         where = "WHERE notification_id > %s AND topic = %s ORDER BY notification_id LIMIT %s"
-        return [_record(row) for row in self._select(_SELECT + where, after, category, limit)]
+        return [StoredRecord._make(row) for row in self._select(_SELECT + where, after, category, limit)]
 
     def select_snapshot(self, stream: UUID) -> Snapshot | None:
         """Give the kept snapshot of a stream."""
         rows = self._select("SELECT originator_version, state FROM stepbus_snapshots WHERE originator_id = %s", stream)
-        return Snapshot(rows[0]["originator_version"], bytes(rows[0]["state"])) if rows else None
+        return Snapshot(*rows[0]) if rows else None
 
     def max_notification_id(self) -> int | None:
         """Give the last position."""
-        head: int | None = self._select("SELECT max(notification_id) AS head FROM stepbus_events")[0]["head"]
+        head: int | None = self._select("SELECT max(notification_id) FROM stepbus_events")[0][0]
         return head
 
     def max_tracking_id(self, application_name: str) -> int | None:
@@ -167,30 +167,31 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
         rows = self._select(
             "SELECT notification_id FROM stepbus_tracking WHERE application_name = %s", application_name
         )
-        return rows[0]["notification_id"] if rows else None
+        return rows[0][0] if rows else None
 
     def identify(self) -> LogIdentity:
         """Give the identity that was made with the tables."""
-        (row,) = self._select("SELECT layout, epoch, secret FROM stepbus_identity")
-        if row["layout"] != LAYOUT:
-            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {row['layout']}")
-        return LogIdentity(row["epoch"], bytes(row["secret"]))
+        [(layout, epoch, secret)] = self._select("SELECT layout, epoch, secret FROM stepbus_identity")
+        if layout != LAYOUT:
+            raise StoreUnavailable(f"expected a log of layout {LAYOUT}, but it is of layout {layout}")
+        return LogIdentity(epoch, secret)
 
     def clock_ms(self) -> int:
         """Give the server's clock: asked for every few seconds, and carried on by this machine's monotonic clock."""
         asked = self._clock
         if asked is None or time.monotonic() - asked[1] > CLOCK_KEPT_S:
-            (row,) = self._select("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
-            asked = self._clock = (row["now"], time.monotonic())
+            [(now,)] = self._select("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            asked = self._clock = (now, time.monotonic())
         return asked[0] + int((time.monotonic() - asked[1]) * 1000)
 
     def close(self) -> None:
         """Close all connections."""
         self.datastore.close()
 
-    def _select(self, sql: LiteralString, *parameters: str | int | UUID) -> list[DictRow]:
-        def select() -> list[DictRow]:
-            with self.datastore.get_connection() as connection, connection.cursor(binary=True) as cursor:
+    def _select(self, sql: LiteralString, *parameters: str | int | UUID) -> list[TupleRow]:
+        def select() -> list[TupleRow]:
+            with self.datastore.get_connection() as connection:
+                cursor = connection.cursor(binary=True, row_factory=tuple_row)
                 return cursor.execute(sql, parameters, prepare=True).fetchall()
 
         return _again_if_lost(select)
@@ -216,9 +217,3 @@ def _again_if_lost(do: Callable[[*Args], Given], *args: *Args) -> Given:
         return do(*args)
     except ConnectionLost:
         return do(*args)
-
-
-def _record(row: DictRow) -> StoredRecord:
-    return StoredRecord(
-        row["notification_id"], row["originator_id"], row["originator_version"], row["topic"], bytes(row["state"])
-    )
