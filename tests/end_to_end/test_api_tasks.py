@@ -6,7 +6,9 @@ from uuid import uuid4
 import pytest
 
 from stepbus.contracts.template import from_mapping
+from stepbus.orchestrator.runtime.serve import Limits
 from tests.support.api import Stage, staged
+from tests.support.world import request
 
 SHIPPING = from_mapping(
     {
@@ -379,3 +381,17 @@ async def test_a_read_that_must_see_what_is_not_there_yet_gives_up_and_says_wher
     assert (answer.status_code, answer.json()["code"]) == (503, "view.behind")
     assert "shows" in answer.json()["detail"]
     assert answer.headers["Retry-After"] == "1"
+
+
+async def test_while_too_much_waits_a_task_is_turned_away_with_the_time_after_which_to_ask_again() -> None:
+    async with staged(limits=Limits(backlog_limit=1)) as stage:
+        await stage.parts.parts["rounds"].end()
+        waiting = stage.parts.coordinator.submit_all([request(), request()])
+
+        answer = await stage.post("/v1/tasks", {"template": "fork_and_join"})
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "task.overloaded")
+        assert answer.headers["Retry-After"] == "1"
+        stage.parts.parts["rounds"].begin()
+        await waiting
+        assert (await stage.post("/v1/tasks", {"template": "fork_and_join"})).status_code == 202

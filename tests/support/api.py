@@ -17,7 +17,7 @@ from stepbus.contracts.template import TaskTemplate
 from stepbus.orchestrator.core.commands import FailStep, RecordHeartbeat
 from stepbus.orchestrator.ports import Adapter, ApiSettings, EventStore, Surroundings, ViewStore
 from stepbus.orchestrator.runtime.intents import TaskIntent
-from stepbus.orchestrator.runtime.serve import Serving
+from stepbus.orchestrator.runtime.serve import Limits, Serving
 from stepbus.projections.api import openapi
 from stepbus.projections.api.routes import ENDPOINTS
 from stepbus.projections.api.server import ApiServer
@@ -82,11 +82,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(url: str = "memory:", api_key: str | None = None) -> AsyncIterator[Stage]:
+async def staged(
+    url: str = "memory:", api_key: str | None = None, limits: Limits | None = None
+) -> AsyncIterator[Stage]:
     """Run a coordinator, the projections and the API over this database, with the fork and join registered."""
     async with AsyncExitStack() as stack:
         store, views = await opened(url, stack)
-        parts = await stack.enter_async_context(serving(store, await memory_bus()))
+        parts = await stack.enter_async_context(serving(store, await memory_bus(), limits=limits))
         runner = Runner(store, views)
         await runner.start()
         stack.push_async_callback(runner.stop)

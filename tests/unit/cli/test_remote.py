@@ -79,6 +79,52 @@ def test_the_key_goes_with_every_request() -> None:
     assert [request.headers["authorization"] for request in seen] == ["Bearer hush", "Bearer hush"]
 
 
+OVERLOADED = httpx.Response(503, json={"code": "task.overloaded", "detail": "full"}, headers={"Retry-After": "2"})
+
+
+def api_with(answers: list[httpx.Response], slept: list[float]) -> Api:
+    """An API that gives these answers, one after the other."""
+    return Api(URL, None, httpx.MockTransport(lambda _: answers.pop(0)), slept.append)
+
+
+def test_a_task_turned_away_for_now_is_asked_for_again_after_the_time_that_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    slept: list[float] = []
+    silent = httpx.Response(503, json={"code": "task.overloaded", "detail": "full"}, headers={"Retry-After": "soon"})
+    with api_with([OVERLOADED, silent, httpx.Response(202, json={"task_id": "x"})], slept) as api:
+        assert api.post("tasks") == {"task_id": "x"}
+    assert len(slept) == 2
+    assert 2 <= slept[0] <= 3
+    assert 1 <= slept[1] <= 1.5
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("task.overloaded: full; trying again in") == 2
+
+
+def test_who_is_turned_away_again_and_again_gives_up() -> None:
+    slept: list[float] = []
+    with api_with([OVERLOADED] * 20, slept) as api, pytest.raises(Failure, match="full"):
+        api.post("tasks")
+    assert len(slept) == 9
+
+
+def test_no_server_can_have_a_client_wait_for_long() -> None:
+    slept: list[float] = []
+    for_ever = httpx.Response(503, json={"code": "task.overloaded", "detail": "full"}, headers={"Retry-After": "9" * 9})
+    with api_with([for_ever, httpx.Response(202, json={})], slept) as api:
+        api.post("tasks")
+    assert slept[0] <= 45
+
+
+def test_what_else_cannot_be_answered_now_is_not_asked_for_again() -> None:
+    slept: list[float] = []
+    away = httpx.Response(503, json={"code": "store.unavailable", "detail": "away"}, headers={"Retry-After": "1"})
+    with api_with([away, away], slept) as api, pytest.raises(Failure, match="away"):
+        api.post("tasks")
+    assert slept == []
+
+
 def test_names_are_escaped_in_paths() -> None:
     seen: list[httpx.Request] = []
     with api_that(httpx.Response(200, json={}), seen=seen) as api:

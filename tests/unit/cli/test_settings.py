@@ -24,6 +24,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "round_wait_ms": ("0.5", 0.5),
     "cache_tasks": ("10", 10),
     "passivate_after_s": ("0.5", 0.5),
+    "backlog_limit": ("500", 500),
     "drain_timeout_s": ("3", 3.0),
 }
 """For each setting, a text that is not its default, and the value that it gives."""
@@ -43,6 +44,7 @@ UNFIT = {
     "round_wait_ms": "-1",
     "cache_tasks": "none",
     "passivate_after_s": "0",
+    "backlog_limit": "0",
     "drain_timeout_s": "-1",
 }
 """For each setting that does not take every text, one that it refuses."""

@@ -192,11 +192,7 @@ async def test_a_process_lets_tasks_go_after_the_time_that_its_settings_say(tmp_
         parts = found.serving
         await parts.desk.register(document(FORK_AND_JOIN), "operator/test")
         task_id = await begun(parts)
-
-        async def is_gone() -> bool:
-            return parts.coordinator.tasks.kept(task_id) is None
-
-        await wait_until(is_gone)
+        await wait_until(lambda: parts.coordinator.tasks.kept(task_id) is None)
 
 
 async def test_a_process_keeps_no_more_tasks_than_its_settings_say(tmp_path: Path) -> None:

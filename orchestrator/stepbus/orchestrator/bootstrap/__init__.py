@@ -225,6 +225,7 @@ def _limits(settings: Settings) -> Limits:
         round=rounds,
         cache_tasks=settings.cache_tasks,
         passivate_after_s=settings.passivate_after_s,
+        backlog_limit=settings.backlog_limit,
         drain_timeout_s=settings.drain_timeout_s,
     )
 

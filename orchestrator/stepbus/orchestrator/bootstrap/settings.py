@@ -98,6 +98,11 @@ class Settings(BaseModel):
         description="seconds after which a task that nothing happens to leaves the coordinator's memory, twice as many "
         "at most; it is read from the log when something does",
     )
+    backlog_limit: Count = Field(
+        default=10_000,
+        description="commands that may wait to be decided, or records to be sent, before the API turns new tasks away "
+        "for a moment",
+    )
     drain_timeout_s: Annotated[float, Field(ge=0)] = Field(
         default=10.0, description="seconds that what is in hand has to finish at a stop"
     )

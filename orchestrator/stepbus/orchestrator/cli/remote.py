@@ -1,6 +1,8 @@
 """The API as the command line calls it, and what it says when nobody answers."""
 
-from collections.abc import Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -21,6 +23,10 @@ ApiKey = Annotated[
 
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 30.0
+_OVERLOADED = "task.overloaded"
+_TRIES = 10
+_PAUSE_S = (1, 30)
+"""How long to wait until the next try where the API says no time, and at most."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,21 @@ class Notice:
 class Api:
     """One API of stepbus, for the length of a `with` block.
 
+    A request that is turned away because too much waits already is sent again after the time that the API says, ten
+    times in all; this is told on stderr.
+
     Raises:
         Failure: `api.unreachable` if nobody answers, `api.unexpected` if it isn't stepbus, and else what the API says.
     """
 
-    def __init__(self, url: str, key: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
         self.url = url.rstrip("/")
         headers = {"authorization": f"Bearer {key}"} if key else {}
         timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
@@ -84,16 +100,31 @@ class Api:
             raise self._unreachable(error) from error
 
     def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        try:
-            response = self._http.request(method, path, **content)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
-        if not response.is_success:
-            raise _refusal(response)
+        tries = 1
+        while not (response := self._answer(method, path, **content)).is_success:
+            failure = _refusal(response)
+            if failure.code != _OVERLOADED or tries == _TRIES:
+                raise failure
+            tries += 1
+            self._pause(failure, response.headers.get("Retry-After", ""))
         document = _json_of(response)
         if document is None:
             raise _not_stepbus(response)
         return document
+
+    def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+
+    def _pause(self, failure: Failure, retry_after: str) -> None:
+        """Wait as long as the API says, and up to half as long again, so that not all who wait come back at once."""
+        usual_s, longest_s = _PAUSE_S
+        asked_s = min(int(retry_after), longest_s) if retry_after.isdecimal() else usual_s
+        pause_s = asked_s * random.uniform(1, 1.5)  # noqa: S311 - no secret
+        typer.echo(f"{failure.code}: {failure.message}; trying again in {pause_s:.1f} s", err=True)
+        self._sleep(pause_s)
 
     def _unreachable(self, error: Exception) -> Failure:
         return Failure(

@@ -20,7 +20,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """It was refused, for all of these reasons; nothing was changed. `kind` is `invalid`, `missing` or `conflict`."""
+    """It was refused, for all of these reasons; nothing was changed.
+
+    `kind` is `invalid`, `missing`, `conflict`, or `overloaded`: the same may be taken a moment later.
+    """
 
     problems: Sequence[Problem]
     kind: str = "invalid"
@@ -39,7 +42,7 @@ class Operations(Protocol):
     """What a person or a program may ask of the orchestrator. Whatever is `Done` is in the log when it is answered."""
 
     async def submit(self, request: TaskRequested, request_id: str, actor: str) -> Done | Denied:
-        """Accept a task.
+        """Accept a task. It is `overloaded` while too much waits of what was asked before.
 
         The same `task_id` or `idempotency_key` again is `Done` with `repeated`, and makes no second task.
         """

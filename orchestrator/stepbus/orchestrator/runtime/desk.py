@@ -14,6 +14,7 @@ from stepbus.orchestrator.ports import Delivery, Denied, Done, EventStore, LiveS
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intake import Intake
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, RegisterIntent, TaskIntent
+from stepbus.orchestrator.runtime.load import Load
 from stepbus.orchestrator.runtime.requests import requested
 
 
@@ -25,16 +26,21 @@ class Desk:
         store: EventStore,
         coordinator: Coordinator,
         intake: Intake,
+        load: Load,
         reply_is_allowed: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._coordinator = coordinator
         self._intake = intake
+        self._load = load
         self._reply_is_allowed = reply_is_allowed
         self.health_of: Callable[[], Mapping[str, Any]] = lambda: {"ready": False, "parts": {}}
 
     async def submit(self, request: messages.TaskRequested, request_id: str, actor: str) -> Done | Denied:
-        """Accept a task, or say all that is wrong with the request."""
+        """Accept a task, or say all that is wrong with the request; or that too much waits already."""
+        excess = self._load.excess()
+        if excess is not None:
+            return Denied(excess.problems, excess.kind)
         cause = Cause(actor, request_id)
         found = await requested(request, cause, self._now_ms(), self._coordinator.catalogue, self._reply_is_allowed)
         if isinstance(found, Rejection):

@@ -18,6 +18,7 @@ from stepbus.orchestrator.runtime.coordinator import Coordinator, RoundLimits
 from stepbus.orchestrator.runtime.desk import Desk
 from stepbus.orchestrator.runtime.follow import Follower
 from stepbus.orchestrator.runtime.intake import Intake
+from stepbus.orchestrator.runtime.load import Load
 from stepbus.orchestrator.runtime.relay import READER, Relay
 from stepbus.orchestrator.runtime.tasks import Tasks
 from stepbus.orchestrator.runtime.timers import Timers
@@ -30,11 +31,12 @@ _LAST_WRITES_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds one process: commands a round, tasks at hand and for how long, and the time that a drain may take."""
+    """What bounds one process: commands a round, tasks at hand and for how long, what may wait, the time of a drain."""
 
     round: RoundLimits = field(default_factory=RoundLimits)
     cache_tasks: int = 20_000
     passivate_after_s: float = 30.0
+    backlog_limit: int = 10_000
     drain_timeout_s: float = 10.0
 
 
@@ -77,6 +79,7 @@ class Serving:
     intake: Intake
     relay: Relay
     timers: Timers
+    load: Load
     desk: Desk
     roles: dict[str, Role] = field(default_factory=dict)
     parts: dict[str, _Part] = field(default_factory=dict)
@@ -101,8 +104,9 @@ class Serving:
         follower = Follower(store, await store.checkpoint(READER))
         relay = Relay(store, bus, coordinator, origin, follower)
         timers = await Timers.open(store, coordinator)
-        desk = Desk(store, coordinator, intake, lambda address: bus.reply_channel(address) is not None)
-        serving = cls(store, bus, limits, coordinator, intake, relay, timers, desk)
+        load = Load(coordinator, limits.backlog_limit)
+        desk = Desk(store, coordinator, intake, load, lambda address: bus.reply_channel(address) is not None)
+        serving = cls(store, bus, limits, coordinator, intake, relay, timers, load, desk)
         serving._part("rounds", coordinator.run)
         serving._part("passivation", tasks.run)
         desk.health_of = serving.health
@@ -116,6 +120,8 @@ class Serving:
         await self.bus.provision()
         self.coordinator.inform(self.relay)
         self.coordinator.inform(self.timers.follower)
+        self.coordinator.inform(self.load)
+        self.load.watch(self.relay)
         self._part("relay", self.relay.run)
         self._part("timers", self.timers.run)
         self._part("intake", self.intake.run)
