@@ -129,4 +129,4 @@ def test_what_several_steps_release_together_is_in_the_order_of_the_template() -
 def test_the_first_steps_of_a_task_are_its_roots() -> None:
     plan = Plan.of(template("z", "a < z", "b"))
 
-    assert at_start(TaskState.blank(TASK_ID, plan), ()) == [0, 2]
+    assert list(at_start(TaskState.blank(TASK_ID, plan), ())) == [0, 2]

@@ -80,3 +80,12 @@ def test_a_blank_state_waits_for_every_dependency() -> None:
 
     assert list(state.waiting) == [0, 0, 2]
     assert (state.version, state.events, state.moving, state.satisfied, state.failed) == (0, 0, 0, 0, 0)
+
+
+def test_the_tasks_of_a_plan_wait_each_for_itself() -> None:
+    plan = stories("a", "b < a").plan
+    one, other = TaskState.blank(TASK_ID, plan), TaskState.blank(TASK_ID, plan)
+
+    one.waiting[1] -= 1
+
+    assert (list(one.waiting), list(other.waiting), list(plan.waiting)) == ([0, 0], [0, 1], [0, 1])

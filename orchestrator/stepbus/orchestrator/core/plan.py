@@ -1,5 +1,6 @@
 """A template made ready to run: steps by index and edges in both directions, so that readiness looks up no name."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,7 @@ class Plan:
     """What all tasks of one template share.
 
     Shape: `dependencies[i]` and `dependents[i]` are the indices of the steps that step `i` waits for and that wait for
-    it.
+    it; `waiting[i]` is how many it waits for, and `roots` are those that wait for none.
     """
 
     template: TaskTemplate
@@ -28,6 +29,8 @@ class Plan:
     index: Mapping[str, int]
     dependencies: tuple[tuple[int, ...], ...]
     dependents: tuple[tuple[int, ...], ...]
+    waiting: "array[int]"
+    roots: tuple[int, ...]
 
     @classmethod
     def of(cls, template: TaskTemplate) -> Self:
@@ -38,7 +41,9 @@ class Plan:
         for number, needed in enumerate(dependencies):
             for dependency in needed:
                 dependents[dependency].append(number)
-        return cls(template, template.steps, index, dependencies, tuple(map(tuple, dependents)))
+        waiting = array("H", map(len, dependencies))
+        roots = tuple(number for number, count in enumerate(waiting) if count == 0)
+        return cls(template, template.steps, index, dependencies, tuple(map(tuple, dependents)), waiting, roots)
 
     def context_problems(self, context: Mapping[str, Any]) -> tuple[Problem, ...]:
         """Give the ways in which a task's context breaks the template's `context_schema`."""

@@ -6,7 +6,7 @@ The cost of an answer is the number of steps that depend on the satisfied ones, 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stepbus.orchestrator.core.state import StepStatus, TaskState
@@ -28,8 +28,10 @@ def released(state: TaskState, satisfied: Iterable[int]) -> list[int]:
     )
 
 
-def at_start(state: TaskState, bypassed: Iterable[int]) -> list[int]:
+def at_start(state: TaskState, bypassed: Sequence[int]) -> Sequence[int]:
     """Give the steps of a new task that are ready at once: its roots, and what only bypassed steps stand before."""
+    roots = state.plan.roots
+    if not bypassed:
+        return roots
     left_out = frozenset(bypassed)
-    roots = (number for number, count in enumerate(state.waiting) if count == 0)
-    return sorted((set(roots) | set(released(state, left_out))) - left_out)
+    return sorted({*roots, *released(state, left_out)} - left_out)

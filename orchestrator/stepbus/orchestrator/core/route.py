@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TOKEN_LENGTH: Final = 32
 _SHOWN_BODY: Final = 64 * 1024
+_ATTRIBUTE: Final = envelope.MAX_ATTRIBUTE  # cut to it, since the name of a request is two attributes long
+_DATASCHEMA: Final = {message: message.dataschema() for message in messages.PUBLISHED}
 
 _BLOCK: Final = 64
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
@@ -78,10 +80,6 @@ class Place:
     index: int
     meta: e.Metadata
     stream: UUID
-
-    def letter_id(self, origin: Origin) -> str:
-        """Give the id of the message that the event sends, the same each time it is sent."""
-        return f"{origin.epoch}:{self.position}.{self.index}"
 
 
 def letters_of(origin: Origin, position: int, record: e.Record, stream: UUID, state: TaskState | None) -> list[Letter]:
@@ -195,16 +193,17 @@ def _public(
 def _letter(
     origin: Origin, place: Place, channel: str, message: type[messages.Message], data: dict[str, Any], key: str
 ) -> Letter:
-    letter_id, meta = place.letter_id(origin), place.meta
+    letter_id = f"{origin.epoch}:{place.position}.{place.index}"  # the same each time the event is sent
+    meta = place.meta
     body = codec.encode(
         {
-            "causationid": _attribute(meta.causation_id or key),
-            "correlationid": _attribute(meta.correlation_id or key),
+            "causationid": (meta.causation_id or key)[:_ATTRIBUTE],
+            "correlationid": (meta.correlation_id or key)[:_ATTRIBUTE],
             "data": data,
             "datacontenttype": "application/json",
-            "dataschema": message.dataschema(),
+            "dataschema": _DATASCHEMA[message],
             "id": letter_id,
-            "partitionkey": _attribute(key),
+            "partitionkey": key[:_ATTRIBUTE],
             "source": origin.source,
             "specversion": "1.0",
             "tenant": meta.tenant,
@@ -219,11 +218,6 @@ def _letter(
 def _time(at_ms: int) -> str:
     """Give the time as it is written; the records of a round share it."""
     return codec.encode(envelope.timestamp(at_ms))[1:-1].decode()
-
-
-def _attribute(text: str) -> str:
-    """Give as much of the text as an attribute may hold: the name of a request is two attributes long."""
-    return text[: envelope.MAX_ATTRIBUTE]
 
 
 _LETTERS: Mapping[type[e.Event], Callable[[Origin, Place, Any, Any], Sequence[Letter]]] = {

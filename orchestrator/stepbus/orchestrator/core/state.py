@@ -81,8 +81,7 @@ class TaskState:
     def blank(cls, task_id: UUID, plan: Plan) -> Self:
         """Give the state before the first event."""
         steps = len(plan.steps)
-        waiting = array("H", map(len, plan.dependencies))
-        return cls(task_id, plan, bytearray(steps), bytearray(steps), waiting)
+        return cls(task_id, plan, bytearray(steps), bytearray(steps), plan.waiting[:])
 
     def copy(self) -> "TaskState":
         """Give a state of its own with the same content."""
