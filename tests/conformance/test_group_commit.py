@@ -12,9 +12,9 @@ import pytest
 from stepbus.adapters.memory.store import MemoryLog
 from stepbus.adapters.postgres.log import open_log as open_postgres
 from stepbus.adapters.postgres.settings import parse
+from stepbus.adapters.recorders.groups import GROUP_BYTES_LIMIT, GROUP_LIMIT
 from stepbus.adapters.recorders.log import Answer, LogRecorder, Write
 from stepbus.adapters.recorders.store import RecorderStore, open_store
-from stepbus.adapters.recorders.writer import GROUP_BYTES_LIMIT, GROUP_LIMIT
 from stepbus.adapters.sqlite.log import open_log as open_sqlite
 from stepbus.orchestrator.ports import Appended, StoreUnavailable
 from stepbus.orchestrator.testing.store_suite.bench import append_one, everything, new_streams, record

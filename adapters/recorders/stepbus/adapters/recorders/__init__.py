@@ -1,8 +1,8 @@
 """The two store ports on the process recorders of the `eventsourcing` library: what memory, sqlite and postgres share.
 
 ```
-EventStore  RecorderStore ─┬─ Writer (one thread)     drains what waits, hands it as one group to ─▶ LogRecorder.commit
-                           └─ reader threads          LogRecorder.select_…
+EventStore  RecorderStore ─┬─ GroupThreads: one       drains what waits, hands it as one group to ─▶ LogRecorder.commit
+                           └─ GroupThreads: three     LogRecorder.select_…
 ViewStore   ThreadedViews ─┬─ one writing thread      ViewTables.apply, .reset, .create
                            └─ reading threads         ViewTables.query, .checkpoint
 ```

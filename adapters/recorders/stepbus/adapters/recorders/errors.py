@@ -18,6 +18,15 @@ def library_error(error: Exception) -> PersistenceError:
     return PersistenceError(str(error))
 
 
+def port_error(error: Exception) -> Exception:
+    """Give the ports' error for one of the library, StoreUnavailable or ValueError; any other as it is."""
+    if isinstance(error, DataError | IntegrityError | OverflowError):
+        return ValueError(f"expected values that the database can hold: {error}")
+    if isinstance(error, PersistenceError):
+        return StoreUnavailable(str(error))
+    return error
+
+
 @contextmanager
 def as_port_errors() -> Iterator[None]:
     """Say in the ports' words what went wrong.
@@ -28,7 +37,8 @@ def as_port_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, IntegrityError, OverflowError) as error:
-        raise ValueError(f"expected values that the database can hold: {error}") from error
-    except PersistenceError as error:
-        raise StoreUnavailable(str(error)) from error
+    except Exception as error:
+        told = port_error(error)
+        if told is error:
+            raise
+        raise told from error

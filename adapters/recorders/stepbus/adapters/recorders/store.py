@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar, TypeVarTuple
 from uuid import UUID
 
 from eventsourcing.persistence import Tracking
 
-from stepbus.adapters.recorders.errors import as_port_errors
+from stepbus.adapters.recorders.errors import as_port_errors, port_error
+from stepbus.adapters.recorders.groups import GroupThreads
 from stepbus.adapters.recorders.log import Answer, AppendCall, KeepSnapshot, LogRecorder, Write, size_of
-from stepbus.adapters.recorders.writer import Writer
 from stepbus.orchestrator.ports import (
     Append,
     Appended,
@@ -27,7 +27,10 @@ Given = TypeVar("Given")
 Args = TypeVarTuple("Args")
 Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
+Read = Callable[[], Any]
+
 READERS = 3
+READS_AT_ONCE = 32
 FIRST_POLL_S = 0.005
 LAST_POLL_S = 0.25
 
@@ -60,13 +63,13 @@ class _Commits:
 class RecorderStore:
     """The log of one database. Made by `open_store`; the promises are those of the port `EventStore`."""
 
-    def __init__(self, log: LogRecorder[Any], identity: LogIdentity, readers: ThreadPoolExecutor) -> None:
+    def __init__(self, log: LogRecorder[Any], identity: LogIdentity, readers: GroupThreads[Read, Any]) -> None:
         self._log = log
         self._identity = identity
         self._readers = readers
         self._commits = _Commits()
         self._is_closed = False
-        self._writer = Writer[Write, Answer](self._commit, size_of, name="stepbus-log-writer")
+        self._writer = GroupThreads[Write, Answer](self._commit, size_of, name="stepbus-log-writer")
 
     async def identity(self) -> LogIdentity:
         """Give what this log is known by."""
@@ -147,7 +150,7 @@ class RecorderStore:
     def _close(self) -> None:
         self._writer.close()
         self._commits.announce()
-        self._readers.shutdown(wait=True)
+        self._readers.close()
         self._log.close()
 
     def _commit(self, writes: Sequence[Write]) -> Sequence[Answer]:
@@ -159,12 +162,8 @@ class RecorderStore:
 
     async def _read(self, select: Callable[[*Args], Given], *args: *Args) -> Given:
         self._demand_open()
-
-        def read() -> Given:
-            with as_port_errors():
-                return select(*args)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        given: Given = await self._readers.ask(partial(select, *args))
+        return given
 
     def _demand_open(self) -> None:
         if self._is_closed:
@@ -177,19 +176,35 @@ async def open_store(open_log: Callable[[], LogRecorder[Any]]) -> RecorderStore:
     Raises:
         StoreUnavailable: the log can not be opened.
     """
-    readers = ThreadPoolExecutor(READERS, thread_name_prefix="stepbus-log-reader")
+    readers = GroupThreads[Read, Any](
+        _read_each, _no_size, name="stepbus-log-reader", threads=READERS, group_limit=READS_AT_ONCE
+    )
 
     def begin() -> RecorderStore:
-        with as_port_errors():
-            log = open_log()
-            try:
-                return RecorderStore(log, log.identify(), readers)
-            except BaseException:
-                log.close()
-                raise
+        log = open_log()
+        try:
+            return RecorderStore(log, log.identify(), readers)
+        except BaseException:
+            log.close()
+            raise
 
     try:
-        return await asyncio.get_running_loop().run_in_executor(readers, begin)
+        store: RecorderStore = await readers.ask(begin)
     except BaseException:
-        readers.shutdown(wait=False)
+        readers.end()
         raise
+    return store
+
+
+def _read_each(reads: Sequence[Read]) -> list[Any]:
+    answers: list[Any] = []
+    for read in reads:
+        try:
+            answers.append(read())
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+            answers.append(port_error(error))
+    return answers
+
+
+def _no_size(read: Read) -> int:  # noqa: ARG001
+    return 0

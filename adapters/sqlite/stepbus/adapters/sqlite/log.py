@@ -163,7 +163,8 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
             rows = self.datastore.select(_SELECT_LOG, (after, limit))
         else:
             rows = self.datastore.select(_SELECT_CATEGORY, (after, category, limit))
-        return [StoredRecord(position, UUID(stream), *record) for position, stream, *record in rows]
+        streams = {text: UUID(text) for text in {row[1] for row in rows}}  # made once each: that is dear
+        return [StoredRecord(position, streams[stream], *record) for position, stream, *record in rows]
 
     def select_snapshot(self, stream: UUID) -> Snapshot | None:
         """Give the kept snapshot of a stream."""
