@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 
 import orjson
@@ -20,18 +21,9 @@ _HANDS = 4
 _BATCH = 256
 _RECEIVE_S = 1.0
 
-_ANSWER = b"".join(
-    (
-        b'{"specversion":"1.0","id":"%b","source":"/stepbus/worker/bench","type":"',
-        messages.StepCompleted.TYPE.encode(),
-        b'","time":"%b","datacontenttype":"application/json","dataschema":"',
-        messages.StepCompleted.dataschema().encode(),
-        b'","partitionkey":"%b","causationid":"%b","tenant":"default","correlationid":"%b","data":{"task_id":"%b",',
-        b'"step":"%b","attempt":%d,"token":"%b","worker":"bench","result":',
-        orjson.dumps(PAYLOAD),
-        b"}}",
-    )
-)
+_TYPE = messages.StepCompleted.TYPE
+_DATASCHEMA = messages.StepCompleted.dataschema()
+_RESULT = orjson.dumps(PAYLOAD).decode()
 
 
 class BareWorker:
@@ -59,26 +51,26 @@ class BareWorker:
                 await self._answer(jobs, deliveries)
 
     async def _answer(self, jobs: Subscription, deliveries: Sequence[Delivery]) -> None:
-        time = datetime.now(UTC).isoformat().encode()
+        time = datetime.now(UTC).isoformat()
         sent = await self._bus.publish([self._outgoing(delivery, time) for delivery in deliveries])
         done = [delivery for delivery, answer in zip(deliveries, sent, strict=True) if not isinstance(answer, NotSent)]
         await jobs.ack(done)
 
-    def _outgoing(self, delivery: Delivery, time: bytes) -> Outgoing:
+    def _outgoing(self, delivery: Delivery, time: str) -> Outgoing:
         job = orjson.loads(delivery.body)
         data = job["data"]
+        task_id = data["task_id"]
         message_id = f"{self._name}.{next(self._numbers)}"
-        task_id = data["task_id"].encode()
-        body = _ANSWER % (
-            message_id.encode(),
-            time,
-            task_id,
-            job["id"].encode(),
-            job["correlationid"].encode(),
-            task_id,
-            data["step"].encode(),
-            data["attempt"],
-            data["token"].encode(),
+        body = (
+            f'{{"specversion":"1.0","id":"{message_id}","source":"/stepbus/worker/bench","type":"{_TYPE}","time":"{time}",'
+            f'"datacontenttype":"application/json","dataschema":"{_DATASCHEMA}","partitionkey":"{task_id}",'
+            f'"causationid":"{job["id"]}","tenant":"default","correlationid":"{job["correlationid"]}","data":{{'
+            f'"task_id":"{task_id}","step":"{data["step"]}","attempt":{data["attempt"]},"token":"{data["token"]}",'
+            f'"worker":"bench","result":{_RESULT}}}}}'
         )
-        partition = data["replyto"].rpartition(".")[2]
-        return Outgoing(f"results.{partition}", message_id, body, data["task_id"])
+        return Outgoing(_channel(data["replyto"]), message_id, body.encode(), task_id)
+
+
+@lru_cache(maxsize=4096)
+def _channel(replyto: str) -> str:
+    return f"results.{replyto.rpartition('.')[2]}"
