@@ -43,10 +43,21 @@ MEASURED = {
         "start to ready after kill -9 with 50 open tasks",
         "start to the first decision after kill -9 with 50 open tasks",
     ],
+    "backpressure": [
+        f"{what}, 250 tasks at once over {how}"
+        for how in ("the bus", "HTTP")
+        for what in (
+            "peak resident set of the coordinator",
+            "clients told to come again later",
+            "until all were complete",
+        )
+    ],
     "lag": [
         "load while the read models follow",
-        "read models behind the log, p50",
-        "read models behind the log, p99",
+        "read models in the coordinator's process behind the log, p50",
+        "read models in the coordinator's process behind the log, p99",
+        "read models in a process of their own behind the log, p50",
+        "read models in a process of their own behind the log, p99",
     ],
 }
 
