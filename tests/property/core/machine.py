@@ -1,6 +1,5 @@
 """Any commands in any order: the core must do what the model says, and keep its own books."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -15,12 +14,16 @@ from stepbus.orchestrator.core import decide as decisions
 from stepbus.orchestrator.core.evolve import absorb, fold
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.state import StepStatus, TaskState
-from stepbus.orchestrator.runtime.due import DueIndex
+from stepbus.orchestrator.runtime.due import DueCommand, due_of
+from stepbus.orchestrator.runtime.due_index import DueIndex
+from stepbus.orchestrator.runtime.due_snapshot import DueSnapshot
 from stepbus.orchestrator.testing.given import TASK_ID
 from tests.property.core.model import IN_HAND, MOVING, SATISFIED, Fact, Model, Refused
 from tests.property.core.strategies import templates
 
 UNKNOWN = "unknown"
+GENERATION_MS = 30_000
+FOR_EVER_MS = 10**15
 TRIES_WHEN_NOTHING_MOVES = 2
 
 CHOICES: dict[str, Sequence[Any]] = {
@@ -68,6 +71,13 @@ def check(method: Method) -> Method:
     return invariant()(method)
 
 
+def told(command: DueCommand) -> tuple[str, int, bool]:
+    """The step, the attempt, and whether it is to be tried again; no step is the task."""
+    if isinstance(command, c.TimeOutTask):
+        return "", 0, False
+    return command.step, command.attempt, isinstance(command, c.DispatchRetry)
+
+
 class TaskMachine(RuleBasedStateMachine):
     """One task, driven by whoever may speak to it. Some time after it came to a stand another one begins."""
 
@@ -85,7 +95,7 @@ class TaskMachine(RuleBasedStateMachine):
         self.state = TaskState.blank(TASK_ID, self.plan)
         self.history: list[e.Event] = []
         self.said: list[c.Command] = []
-        self.timers = DueIndex()
+        self.timers = DueIndex(GENERATION_MS)
         self.in_vain = -1  # the request itself comes when nothing moves
         self.apply(c.RequestTask(TASK_ID, self.plan, {"x": 1}, "request-1", self.now_ms, bypass_steps=self.left_out))
 
@@ -114,8 +124,7 @@ class TaskMachine(RuleBasedStateMachine):
         assert self.state.digest() == before, "the fold changed the state that it was given"
         self.state = after
         self.state.version += bool(decision.events)
-        for event in decision.events:
-            self.timers.absorb(TASK_ID, event)
+        self.timers.absorb(TASK_ID.int, decision.events)
 
     def step_of(self, pick: int, *wanted: str) -> str:
         """A step: mostly one in the wanted state, if there is one; now and then any, or one that is not there."""
@@ -198,12 +207,18 @@ class TaskMachine(RuleBasedStateMachine):
     def repeat_what_was_said(self, any_pick: int) -> None:
         self.apply(self.said[any_pick % len(self.said)])
 
-    @precondition(lambda self: self.timers.next_ms() is not None)
+    @precondition(lambda self: self.next_due_ms() is not None)
     @turn("off_ms")
     def fire_what_is_due(self, off_ms: int) -> None:
-        self.when_due(self.timers.next_ms(), off_ms)
-        for command in self.timers.due(self.now_ms, 100):
-            self.apply(command)
+        self.when_due(self.next_due_ms(), off_ms)
+        for task in self.timers.take(self.now_ms, 100):
+            due = due_of(self.state, self.now_ms, 100)
+            for command in due.commands:
+                self.apply(command)
+            self.timers.settle(task, due.next_ms)
+
+    def next_due_ms(self) -> int | None:
+        return due_of(self.state, 0, 0).next_ms
 
     @check
     def the_steps_are_where_the_model_has_them(self) -> None:
@@ -242,14 +257,20 @@ class TaskMachine(RuleBasedStateMachine):
         }
         if self.model.is_running() and self.model.deadline_ms() is not None:
             expected[""] = (self.model.deadline_ms(), 0, False)
-        found = self.timers.tasks.get(TASK_ID, {})
-        assert {step: (timer.due_ms, timer.attempt, timer.retry) for step, timer in found.items()} == expected
-        assert self.timers.next_ms() == min((due_ms or 0 for due_ms, _, _ in expected.values()), default=None)
+        assert {told(command) for command in due_of(self.state, FOR_EVER_MS, 100).commands} == {
+            (name, attempt, is_retry) for name, (_, attempt, is_retry) in expected.items()
+        }
+        assert self.next_due_ms() == min((due_ms or 0 for due_ms, _, _ in expected.values()), default=None)
 
     @check
-    def a_restart_keeps_the_timers(self) -> None:
-        loaded = DueIndex.load(json.loads(json.dumps(self.timers.dump())))
-        assert (loaded.tasks, loaded.next_ms()) == (self.timers.tasks, self.timers.next_ms())
+    def no_timer_is_due_before_the_index_has_its_task_looked_at(self) -> None:
+        restored = DueIndex(GENERATION_MS)
+        restored.restore(DueSnapshot.decode(self.timers.frozen().encode()))
+        due_ms = self.next_due_ms()
+        if due_ms is not None:
+            for index in (self.timers, restored):
+                assert (index.next_ms() or FOR_EVER_MS) <= due_ms
+            assert restored.take(due_ms, 100) == [TASK_ID.int]
 
     @check
     def a_replay_gives_the_live_state(self) -> None:

@@ -18,8 +18,8 @@ from stepbus.orchestrator.core.decide.decision import blocked
 from stepbus.orchestrator.core.readiness import released
 from stepbus.orchestrator.core.retry import delay_ms
 from stepbus.orchestrator.core.state import IN_HAND, SATISFIED, StepStatus, TaskState, TaskStatus
-from stepbus.orchestrator.runtime import due
-from stepbus.orchestrator.runtime.due import DueIndex
+from stepbus.orchestrator.runtime import due_index
+from stepbus.orchestrator.runtime.due_index import DueIndex
 from stepbus.orchestrator.testing.simulate import Script, StepScript, simulate
 from tests.property.core.legal import unlawful
 from tests.property.core.machine import CHECKS, CHOICES, TURNS, TaskMachine
@@ -49,8 +49,8 @@ def change(event: type[e.Event], value: Callable[[TaskState, Any], None]) -> Pla
     return lambda patch: patch.setitem(vars(evolution)["_CHANGES"], event, value)
 
 
-def timer(event: type[e.Event], value: Callable[..., None]) -> Plant:
-    return lambda patch: patch.setitem(vars(due)["_CHANGES"], event, value)
+def timer(event: type[e.Event]) -> Plant:
+    return lambda patch: patch.delitem(vars(due_index)["_SETS"], event)
 
 
 ended_badly, follow_up = answers.ended_badly, answers.follow_up
@@ -171,9 +171,11 @@ BUGS: dict[str, Plant] = {
     "a beat does not move the deadline": change(e.StepHeartbeatRecorded, beat_in_vain),
     "a reopened step has no more attempts": change(e.StepReopened, forget_the_allowance),
     "a reopened task keeps its deadline": change(e.TaskReopened, reopen_with_its_deadline),
-    "the timer of a complete step stays": timer(e.StepCompleted, lambda *_: None),
-    "the timer of a beat is not moved": timer(e.StepHeartbeatRecorded, lambda *_: None),
-    "a restart loses the timers": lambda patch: patch.setattr(DueIndex, "load", classmethod(lambda cls, _: cls())),
+    "the deadline of a task is not looked at": timer(e.TaskAccepted),
+    "the deadline of an attempt is not looked at": timer(e.StepDispatched),
+    "the end of a delay is not looked at": timer(e.StepFailed),
+    "a task is looked at no more after it was": lambda patch: patch.setattr(DueIndex, "settle", lambda *_: None),
+    "a restart loses the timers": lambda patch: patch.setattr(DueIndex, "restore", lambda *_: None),
 }
 
 SEEN_IN_THE_ORDER_OF_EVENTS = [
@@ -197,7 +199,7 @@ def play(seed: int, turns: int = 100) -> None:
     machine.choose(random_template(random), random.sample(CHOICES["pick"], random.randint(0, 2)))
     for _ in range(turns):
         name = random.choice(list(TURNS))
-        if name != "fire_what_is_due" or machine.timers.next_ms() is not None:
+        if name != "fire_what_is_due" or machine.next_due_ms() is not None:
             getattr(machine, name)(**{choice: random.choice(CHOICES[choice]) for choice in TURNS[name]})
         for check in CHECKS:
             getattr(machine, check)()

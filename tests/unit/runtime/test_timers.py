@@ -104,7 +104,7 @@ async def test_a_snapshot_of_the_index_saves_reading_the_log_again() -> None:
     snapshot = await store.snapshot(INDEX_STREAM)
     assert snapshot is not None
     assert snapshot.version == await store.head()
-    assert str(task_id).encode() in snapshot.data
+    assert task_id.bytes in snapshot.data
 
 
 async def test_a_long_log_is_snapshotted_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ async def test_a_long_log_is_snapshotted_on_the_way(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_timer_that_could_not_be_decided_fires_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timers_module, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(timers_module, "_PAUSE_MS", 1)
     store, task_id = Broken(await memory_store()), UUID(int=5)
     async with serving(store, await memory_bus()) as parts:
         await begin_hasty(parts, task_id)

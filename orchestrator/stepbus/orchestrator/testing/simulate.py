@@ -4,6 +4,7 @@ One seed gives one history. Answers take a little time; with `shuffle` they over
 (`duplicates`) arrive twice.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -24,7 +25,8 @@ from stepbus.orchestrator.core.decide import decide
 from stepbus.orchestrator.core.evolve import absorb
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.core.state import TaskState
-from stepbus.orchestrator.runtime.due import DueIndex
+from stepbus.orchestrator.runtime.due import DueCommand, due_of
+from stepbus.orchestrator.runtime.due_index import due_ms_set_by
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z, when every simulation begins."""
@@ -100,13 +102,14 @@ class Simulation:
 
 @dataclass(slots=True)
 class _World:
-    """The clock, the task, its timers, and the answers under way."""
+    """The clock, the task, when a timer of it may be due and what is due, and the answers under way."""
 
     state: TaskState
     script: Script
     random: Random
     now_ms: int = START_MS
-    timers: DueIndex = field(default_factory=DueIndex)
+    look_at_ms: int | None = None
+    due: deque[DueCommand] = field(default_factory=deque)
     under_way: list[tuple[int, int, CompleteStep | FailStep]] = field(default_factory=list)
     order: Iterator[int] = field(default_factory=count)
     history: list[tuple[int, e.Event]] = field(default_factory=list)
@@ -116,7 +119,8 @@ class _World:
         self.state.version += bool(decision.events)
         for event in decision.events:
             absorb(self.state, event)
-            self.timers.absorb(self.state.task_id, event)
+            if (due_ms := due_ms_set_by(event)) is not None:
+                self.look_at_ms = due_ms if self.look_at_ms is None else min(self.look_at_ms, due_ms)
             self.history.append((self.now_ms, event))
             if isinstance(event, e.StepDispatched):
                 self.work(event)
@@ -141,14 +145,19 @@ class _World:
         return self.random.randint(1, _LATEST_ANSWER_MS) if self.script.shuffle else _ANSWER_MS
 
     def next_command(self) -> Command | None:
-        timer_ms = self.timers.next_ms()
-        if self.under_way and (timer_ms is None or self.under_way[0][0] <= timer_ms):
-            self.now_ms, _, answer = heappop(self.under_way)
-            return answer
-        if timer_ms is None:
+        if self.due:
+            return self.due.popleft()
+        while (at_ms := self.look_at_ms) is not None and not (self.under_way and self.under_way[0][0] <= at_ms):
+            at_ms = max(self.now_ms, at_ms)
+            commands, self.look_at_ms = due_of(self.state, at_ms, len(self.state.plan.steps))
+            if commands:
+                self.now_ms = at_ms
+                self.due.extend(commands)
+                return self.due.popleft()
+        if not self.under_way:
             return None
-        self.now_ms = max(self.now_ms, timer_ms)
-        return next(self.timers.due(self.now_ms, 1))
+        self.now_ms, _, answer = heappop(self.under_way)
+        return answer
 
 
 def simulate(template: TaskTemplate, script: Script) -> Simulation:
