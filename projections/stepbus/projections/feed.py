@@ -8,7 +8,7 @@ from stepbus.projections.projection import Entry
 
 BATCH = 500
 PACE_S = 0.02
-PATIENCE_S = 1.0
+PATIENCE_S = 10.0
 
 _FIRST_BATCH = 125
 _SMALLEST_BATCH = 25
@@ -69,7 +69,7 @@ class Feed:
         """Give what is behind the furthest position that any reader has come to."""
         loop = asyncio.get_running_loop()
         if self._ended_at is not None:
-            self._batch = _fitting(self._batch, loop.time() - self._ended_at, self._largest)
+            self._batch = fitting(self._batch, loop.time() - self._ended_at, self._largest)
         if (pause_s := self._next_at - loop.time()) > 0:
             await asyncio.sleep(pause_s)
         size = self._batch
@@ -88,7 +88,7 @@ def _holds_entries(read: asyncio.Task[tuple[Entry, ...]]) -> bool:
     return not read.cancelled() and read.exception() is None and bool(read.result())
 
 
-def _fitting(size: int, took_s: float, largest: int) -> int:
+def fitting(size: int, took_s: float, largest: int) -> int:
     """Give the size of the next batch, when one of this size took so long."""
     if took_s > _LONG_S:
         return min(largest, max(size // 2, _SMALLEST_BATCH))

@@ -1,5 +1,6 @@
 """Views made anew from the log, and the digest that shows whether two are the same."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -45,21 +46,32 @@ async def rebuild_all(store: EventStore, views: ViewStore, names: Sequence[str] 
         StoreUnavailable: begin again.
     """
     chosen = projections_named(names) if names else PROJECTIONS
+    before = [await _emptied(views, projection) for projection in chosen]
     feed = Feed(store)
+    followers = [Follower(projection, feed, views) for projection in chosen]
+    head = await store.head()
     try:
-        return [await _rebuild(store, views, feed, projection) for projection in chosen]
+        # Together, so that the log is read and decoded once; each ends before an error is raised.
+        ends = await asyncio.gather(*(follower.catch_up(head) for follower in followers), return_exceptions=True)
     finally:
         await feed.close()
+    for error in ends:
+        if error is not None:
+            raise error
+    return [await _rebuilt(views, follower, was) for follower, was in zip(followers, before, strict=True)]
 
 
-async def _rebuild(store: EventStore, views: ViewStore, feed: Feed, projection: Projection) -> Rebuilt:
+async def _emptied(views: ViewStore, projection: Projection) -> Digest:
+    """Empty a view, and give what it was."""
     await views.create(projection.ddl)
     before = await digest(views, projection)
     await views.reset(projection.name, projection.emptying)
-    follower = Follower(projection, feed, views)
-    await follower.catch_up(await store.head())
-    after = await digest(views, projection)
-    return Rebuilt(projection.name, follower.position, after.rows, before.sha256, after.sha256)
+    return before
+
+
+async def _rebuilt(views: ViewStore, follower: Follower, before: Digest) -> Rebuilt:
+    after = await digest(views, follower.projection)
+    return Rebuilt(follower.projection.name, follower.position, after.rows, before.sha256, after.sha256)
 
 
 async def digest(views: ViewStore, projection: Projection) -> Digest:

@@ -1,8 +1,10 @@
 """Following the log: nothing is skipped, nothing is applied twice, and what stops a view is said."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,14 +13,15 @@ import pytest
 from stepbus.contracts import events as e
 from stepbus.orchestrator.ports import Append, StaleCheckpoint, Statement, StoreUnavailable, ViewStore
 from stepbus.orchestrator.testing.waiting import wait_until
-from stepbus.projections.feed import Feed
+from stepbus.projections.feed import Feed, fitting
 from stepbus.projections.follow import Follower
 from stepbus.projections.history import HISTORY
 from stepbus.projections.rebuild import digest
 from stepbus.projections.runner import Runner
 from stepbus.projections.tasks import TASKS
 from stepbus.projections.views import PROJECTIONS
-from tests.support.projected import OTHER_TASK, Projected, accepted, completed, dispatched
+from tests.support import logs
+from tests.support.projected import OTHER_TASK, Projected, accepted, completed, dispatched, projected
 
 
 class Troubled:
@@ -161,6 +164,101 @@ async def test_a_feed_waits_for_what_comes(log: Projected) -> None:
 
     assert [entry.position for entry in await waiting] == [position]
     await feed.close()
+
+
+async def test_a_reader_that_is_behind_is_led_to_where_the_others_stand(log: Projected) -> None:
+    for _ in range(5):
+        await log.given(accepted(), stream=uuid4())
+    feed = Feed(log.store, batch=3, pace_s=0)
+    ahead = await feed.after(0)
+    ahead = await feed.after(ahead[-1].position)
+    await log.given(accepted(), stream=uuid4())
+
+    behind = await feed.after(2)
+
+    assert [entry.position for entry in behind] == [3, 4, 5]
+    assert await feed.after(behind[-1].position) is await feed.after(ahead[-1].position)
+    await feed.close()
+
+
+class Paced:
+    """A log, and an event loop whose pauses are noted down rather than waited for."""
+
+    def __init__(self, log: Projected, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pauses: list[float] = []
+        self.feed = Feed(log.store, batch=2, pace_s=60)
+        monkeypatch.setattr("stepbus.projections.feed.asyncio.sleep", self._sleep)
+
+    async def _sleep(self, delay_s: float) -> None:
+        self.pauses.append(delay_s)
+
+
+async def test_the_end_of_the_log_is_read_at_a_pace_and_what_is_before_it_at_once(
+    log: Projected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await log.given(accepted(), stream=uuid4())
+    paced = Paced(log, monkeypatch)
+
+    assert [entry.position for entry in await paced.feed.after(0)] == [1, 2]
+    assert [entry.position for entry in await paced.feed.after(2)] == [3]
+    await paced.feed.after(1)
+    assert paced.pauses == []
+
+    await log.given(accepted(), stream=uuid4())
+    assert [entry.position for entry in await paced.feed.after(3)] == [4]
+    assert len(paced.pauses) == 1
+    assert 0 < paced.pauses[0] <= 60
+    await paced.feed.close()
+
+
+@pytest.mark.parametrize(("took_s", "size"), [(0.01, 200), (0.05, 100), (0.2, 50), (9.0, 50)])
+def test_batches_grow_while_they_are_quick_and_shrink_when_they_are_slow(took_s: float, size: int) -> None:
+    assert fitting(100, took_s, largest=500) == size
+
+
+def test_batches_stay_within_bounds() -> None:
+    assert fitting(400, 0.0, largest=500) == 500
+    assert fitting(26, 1.0, largest=500) == fitting(25, 1.0, largest=500) == 25
+    assert fitting(1, 1.0, largest=1) == 1
+
+
+async def test_projections_that_ask_at_once_share_a_transaction_and_no_fault(log: Projected) -> None:
+    """One has moved on, one has a row that fails: the third gets its rows."""
+    await log.given_template()
+    await log.views.create(TASKS.ddl)
+    nowhere = Statement("INSERT INTO nowhere (n) VALUES (:n)", [{"n": 1}])
+    size = Statement("INSERT INTO view_task_sizes VALUES (:hash, :steps)", [{"hash": "h", "steps": 1}])
+
+    outcomes = await asyncio.gather(
+        log.views.apply("stale", 5, 9, [nowhere]),
+        log.views.apply("broken", 0, 9, [nowhere]),
+        log.views.apply("good", 0, 9, [size]),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [StaleCheckpoint, StoreUnavailable, type(None)]
+    assert [await log.views.checkpoint(name) for name in ("stale", "broken", "good")] == [0, 0, 9]
+    assert (await log.row("SELECT total_steps FROM view_task_sizes"))["total_steps"] == 1
+
+
+async def test_views_that_cannot_be_written_hold_up_no_round_of_the_coordinator(tmp_path: Path) -> None:
+    template = logs.orders()
+    async with projected(f"sqlite:///{tmp_path}/log.db") as log, logs.coordinator(log.store, [template]) as running:
+        runner = Runner(log.store, log.views)
+        await runner.start()
+        before = await log.store.head()
+        assert await runner.wait_for(before, 10)
+        with closing(sqlite3.connect(tmp_path / "log-views.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+            state = await logs.live_through(running, template, seed=7)
+
+            assert state.events > 10
+            assert await log.views.checkpoint("tasks") == before
+            other.execute("ROLLBACK")
+        assert await runner.wait_for(await log.store.head(), 30)
+        await runner.stop()
 
 
 async def test_live_views_and_views_built_from_zero_are_the_same(log: Projected) -> None:

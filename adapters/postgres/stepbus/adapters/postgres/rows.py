@@ -21,8 +21,9 @@ FEW_ROWS = 3
 """Up to so many rows are sent by themselves: most statements that are run rarely never need a function."""
 
 _TYPES = {"text", "bigint"}
-# An escape that PostgreSQL refuses; and true and false, which it takes for no numbers, as the value of a key.
-_UNUSUAL = re.compile(rb'\\u0000|(?<!\\)":(?:true|false)')
+_REFUSED = rb"\u0000"
+# What PostgreSQL takes for no number, as the value of a key; the quote within a text has a backslash before it.
+_BOOLEAN = re.compile(rb'(?<!\\)":(?:true|false)')
 
 _PROBE = "stepbus_probe"
 _FIND_TYPES = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = %s"
@@ -68,7 +69,9 @@ def as_json(rows: Sequence[Mapping[str, Value]]) -> str | None:
         body = orjson.dumps(rows)
     except TypeError:  # bytes, or an integer that no column holds
         return None
-    return None if _UNUSUAL.search(body) else body.decode()
+    if _REFUSED in body or ((b'":true' in body or b'":false' in body) and _BOOLEAN.search(body)):
+        return None
+    return body.decode()
 
 
 def _make(connection: Connection[DictRow], sql: str, number: int) -> str:
