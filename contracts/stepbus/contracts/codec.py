@@ -31,6 +31,7 @@ MAX_CARRIED_DEPTH = MAX_DEPTH + 8
 _ENCODING: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_UTC_Z
 _INTEGER_DIGITS: Final = len(str(MAX_INTEGER))
 
+_BRACKET, _BACKSLASH = b"[\\"  # as numbers: that a single byte is missing is seen soonest, and most often it is
 _NULL: Final = re.compile(b"null").search  # sooner than `in`
 _TEXTS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -69,9 +70,8 @@ def decode(body: bytes, limit: int = MAX_MESSAGE_BYTES, depth: int = MAX_DEPTH) 
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _scan(body, depth)
-    if body.count(b"{") + body.count(b"[") > depth and _is_deep(body, depth):
-        return _scan(body, depth)
-    if b"\\" in body and b"\\u0000" in body:  # most bodies hold no escape, and a byte is found sooner than six
+    levels = body.count(b"{") + (body.count(b"[") if _BRACKET in body else 0)  # at most so many
+    if (levels > depth and _is_deep(body, depth)) or (_BACKSLASH in body and b"\\u0000" in body):
         return _scan(body, depth)
     return value if _is_read_alike(body, value) else _scan(body, depth)
 
