@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import BaseModel, ConfigDict
+
 SATISFIED_STATES = ("complete", "resolved_manually", "bypassed")
 
 
@@ -63,13 +65,14 @@ _ACTIONS = {
 _STOPPED = ("cancelled", "resolved_manually")
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionContext:
-    """Where a task stands.
+class Execution(BaseModel):
+    """Where a task stands and what should happen next: the execution context.
 
     Shape: `ready_steps` are dispatched and not in hand; `completed_steps` are satisfied; `failed_steps` failed for good
     or wait for a retry, of which `blocked_steps` failed for good; `completion_percentage` has two digits.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     total_steps: int
     pending_steps: int
@@ -85,7 +88,7 @@ class ExecutionContext:
     completion_percentage: float
 
 
-def execution_context(task_status: str, counts: Mapping[str, int]) -> ExecutionContext:
+def execution_context(task_status: str, counts: Mapping[str, int]) -> Execution:
     """Give the context of a task in this status, whose steps are in these states."""
     total = sum(counts.values())
     ready = counts.get("dispatched", 0)
@@ -94,7 +97,7 @@ def execution_context(task_status: str, counts: Mapping[str, int]) -> ExecutionC
     failed = blocked + counts.get("waiting_for_retry", 0)
     completed = sum(counts.get(state, 0) for state in SATISFIED_STATES)
     status = _status(ready, in_progress, blocked, all_complete=completed == total > 0)
-    return ExecutionContext(
+    return Execution(
         total_steps=total,
         pending_steps=counts.get("pending", 0),
         ready_steps=ready,

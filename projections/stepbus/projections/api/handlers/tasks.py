@@ -40,7 +40,7 @@ async def show_task(call: Call) -> Answer:
             template_hash=row["template_hash"],
             request_id=row["request_id"],
             context=parsed(row["context"]),
-            execution=m.Execution(**asdict(execution_context(row["status"], counts))),
+            execution=execution_context(row["status"], counts),
             state=None if live is None else m.StateDigest(**asdict(live)),
         )
     )

@@ -17,7 +17,7 @@ from stepbus.projections.api.models.shape import (
     Shown,
     parsed,
 )
-from stepbus.projections.context import ExecutionStatus, HealthStatus, RecommendedAction, percentage
+from stepbus.projections.context import Execution, percentage
 from stepbus.projections.projection import Fact
 
 TaskState = Literal["pending", "in_progress", "complete", "error", "cancelled", "resolved_manually"]
@@ -86,23 +86,6 @@ class TaskPage(Shown):
 
     tasks: tuple[TaskSummary, ...]
     next_cursor: str | None
-
-
-class Execution(Shown):
-    """Where a task stands and what should happen next: the execution context."""
-
-    total_steps: int
-    pending_steps: int
-    ready_steps: int
-    in_progress_steps: int
-    completed_steps: int
-    failed_steps: int
-    blocked_steps: int
-    cancelled_steps: int
-    execution_status: ExecutionStatus
-    recommended_action: RecommendedAction
-    health_status: HealthStatus
-    completion_percentage: float
 
 
 class StateDigest(Shown):
