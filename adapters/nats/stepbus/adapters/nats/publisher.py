@@ -22,7 +22,7 @@ _CONFIRM, _ERROR = b'{"stream":', b'"error"'
 """How a confirm of JetStream begins, and what it holds if it is none. What looks otherwise is read as JSON."""
 
 _WRITE_BYTES = 64 * 1024
-"""How much is written at once: of much larger pieces each would get fresh pages of memory, which takes twice as long."""
+"""How much is written at once: of much larger pieces each gets fresh pages of memory, and takes twice as long."""
 
 _MESSAGE_TOO_LARGE = 10054
 """The stream's own limit on a message's size, of the JetStream error codes."""

@@ -2,8 +2,8 @@
 
 nats-py hands each message through a regular expression, a queue, a task and an object, and builds its headers line by
 line. Here whole commands are written at once, and what arrives for our own subscriptions goes from the bytes read
-straight to a plain function: 28 µs for a message that is confirmed, received and acked, where nats-py takes 45. ADR
-0041 has the figures. Handshake, TLS, credentials, pings and requests stay nats-py's.
+straight to a plain function. ADR 0041 and 0085 have the figures. Handshake, TLS, credentials, pings and requests stay
+nats-py's.
 """
 
 import asyncio
