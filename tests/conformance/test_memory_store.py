@@ -1,12 +1,15 @@
 """The log in memory against the suite of its port: the reference."""
 
+from uuid import uuid4
+
 import pytest
 
 from stepbus.adapters.memory import connect
 from stepbus.adapters.memory.store import MemoryLog
 from stepbus.adapters.recorders.store import open_store
-from stepbus.orchestrator.ports import EventStore
+from stepbus.orchestrator.ports import EventStore, StoreUnavailable
 from stepbus.orchestrator.testing.store_suite import StoreSuite
+from stepbus.orchestrator.testing.store_suite.bench import append_one
 
 
 class TestMemoryStore(StoreSuite):
@@ -38,3 +41,16 @@ async def test_the_clock_can_be_given() -> None:
     assert await store.now_ms() == 1_234
 
     await store.close()
+
+
+async def test_waiting_for_what_this_process_committed_asks_nothing_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryLog()
+    store = await open_store(lambda: log)
+    position = await append_one(store, uuid4())
+    monkeypatch.setattr(log, "max_notification_id", lambda: pytest.fail("the log was asked"))
+
+    assert await store.wait(position - 1, timeout_s=30) == position
+
+    await store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.wait(position - 1, timeout_s=30)

@@ -94,6 +94,11 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
     def _known(self) -> KnownHeads:
         return KnownHeads()
 
+    @property
+    def position(self) -> int:
+        """Give where the log ended when this recorder last appended to it, 0 if it never did."""
+        return self._known.position
+
     def commit(self, writes: Sequence[Write]) -> list[Answer]:
         """Commit all writes in one transaction and answer in their order; only appends have something to say."""
         calls = [write for write in writes if isinstance(write, AppendCall)]

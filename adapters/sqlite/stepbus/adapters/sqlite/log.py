@@ -155,7 +155,7 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
     def select_stream(self, stream: UUID, after: int) -> Sequence[StoredRecord]:
         """Give the records of a stream above a version."""
         rows = self.datastore.select(_SELECT_STREAM, (stream.hex, after))
-        return [StoredRecord(position, stream, *record) for position, *record in rows]
+        return [StoredRecord(position, stream, version, topic, state) for position, version, topic, state in rows]
 
     def select_log(self, after: int, limit: int, category: str | None) -> Sequence[StoredRecord]:
         """Give records above a position."""
@@ -164,7 +164,10 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
         else:
             rows = self.datastore.select(_SELECT_CATEGORY, (after, category, limit))
         streams = {text: UUID(text) for text in {row[1] for row in rows}}  # made once each: that is dear
-        return [StoredRecord(position, streams[stream], *record) for position, stream, *record in rows]
+        return [
+            StoredRecord(position, streams[stream], version, topic, state)
+            for position, stream, version, topic, state in rows
+        ]
 
     def select_snapshot(self, stream: UUID) -> Snapshot | None:
         """Give the kept snapshot of a stream."""
