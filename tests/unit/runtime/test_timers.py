@@ -8,10 +8,11 @@ from stepbus.contracts.messages import StepError
 from stepbus.contracts.template import from_mapping
 from stepbus.orchestrator.core.commands import FailStep, RequestTask
 from stepbus.orchestrator.core.plan import Plan
-from stepbus.orchestrator.ports import EventStore, StoreUnavailable
+from stepbus.orchestrator.ports import EventStore, Snapshot, StoreUnavailable
 from stepbus.orchestrator.runtime import timers as timers_module
 from stepbus.orchestrator.runtime.intents import TaskIntent
 from stepbus.orchestrator.runtime.serve import Serving
+from stepbus.orchestrator.runtime.tasks import TaskInHand
 from stepbus.orchestrator.runtime.timers import INDEX_STREAM
 from stepbus.orchestrator.testing.waiting import wait_until
 from tests.support.world import (
@@ -127,3 +128,65 @@ async def test_a_timer_that_could_not_be_decided_fires_again(monkeypatch: pytest
         await begin_hasty(parts, task_id)
         store.failures = [StoreUnavailable("away")] * 3
         assert "StepTimedOut" in await until_it_ends(store, task_id, "StepTimedOut")
+
+
+async def test_a_task_that_the_store_does_not_give_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timers_module, "_PAUSE_MS", 1)
+    store, task_id, errors = await memory_store(), UUID(int=6), [StoreUnavailable("away")] * 3
+    async with serving(store, await memory_bus()) as parts:
+        refreshed = parts.coordinator.tasks.refreshed
+
+        async def fails_first(task_id: UUID) -> TaskInHand | None:
+            if errors:
+                raise errors.pop()
+            return await refreshed(task_id)
+
+        monkeypatch.setattr(parts.coordinator.tasks, "refreshed", fails_first)
+        await begin_hasty(parts, task_id)
+        assert "StepTimedOut" in await until_it_ends(store, task_id, "StepTimedOut")
+
+
+async def test_a_task_that_can_not_be_folded_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, broken_id, task_id = await memory_store(), UUID(int=7), UUID(int=8)
+    async with serving(store, await memory_bus()) as parts:
+        refreshed = parts.coordinator.tasks.refreshed
+
+        async def fails_for_one(task_id: UUID) -> TaskInHand | None:
+            if task_id == broken_id:
+                raise TypeError("no task")
+            return await refreshed(task_id)
+
+        monkeypatch.setattr(parts.coordinator.tasks, "refreshed", fails_for_one)
+        await begin_hasty(parts, broken_id)
+        await begin_hasty(parts, task_id)
+        assert "StepTimedOut" in await until_it_ends(store, task_id, "StepTimedOut")
+
+
+async def test_a_retry_that_another_coordinator_set_fires_here_though_an_older_state_is_at_hand() -> None:
+    store, task_id = await memory_store(), UUID(int=9)
+    async with (
+        serving(store, await memory_bus()) as here,
+        serving(store, await memory_bus(), coordinate=False) as there,
+    ):
+        await here.coordinator.submit(request(task_id))
+        await here.coordinator.submit(completion(task_id, "begin"))
+        failure = FailStep(task_id, "left", 1, StepError(code="carrier.away"), there.coordinator.clock.now_ms())
+        await there.coordinator.submit(TaskIntent(failure, CAUSE))
+
+        async def is_dispatched_again() -> bool:
+            return (await types_of(store, task_id)).count("StepDispatched") == 4
+
+        await wait_until(is_dispatched_again)
+
+
+@pytest.mark.parametrize("data", [b"[]", b"\x01\0\0\0\0\xff"], ids=["of another format", "not whole"])
+async def test_a_snapshot_that_can_not_be_read_is_told_of_and_the_log_is_read_instead(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, task_id = await memory_store(), UUID(int=10)
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        await begin_hasty(parts, task_id)
+    await store.save_snapshot(INDEX_STREAM, Snapshot(await store.head(), data))
+    async with serving(store, await memory_bus()):
+        assert "StepTimedOut" in await until_it_ends(store, task_id, "StepTimedOut")
+    assert "the snapshot of the timers can't be read" in caplog.text
