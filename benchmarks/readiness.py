@@ -83,7 +83,7 @@ def main() -> None:
         tell(what, "µs", [naming_us for naming_us, _ in found], target=5)
         tell(f"{what}, with the state kept", "µs", [both_us for _, both_us in found], target=5)
         decisions = [decision_us(plan) for _ in range(given.runs)]
-        tell(f"decision and its events, of a completion, {size:,} steps", "µs", decisions)
+        tell(f"decision and fold of a completion, {size:,} steps", "µs", decisions)
 
 
 if __name__ == "__main__":
