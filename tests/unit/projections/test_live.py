@@ -8,7 +8,7 @@ import pytest
 
 from stepbus.orchestrator.ports import EventStore, StoredRecord, StoreUnavailable
 from stepbus.orchestrator.testing.waiting import wait_until
-from stepbus.projections.api.live import Hub
+from stepbus.projections.api.live import _PACE_S, Hub
 from tests.support.projected import OTHER_TASK, TASK, Projected, accepted, completed, dispatched
 
 
@@ -40,6 +40,25 @@ async def test_a_listener_with_too_much_waiting_hears_the_first_of_it_and_then_t
 
     assert [record.version if record else None for record in heard] == [1, 2, None]
     assert slow.is_done
+
+
+async def test_what_comes_after_a_silence_is_told_at_once_and_the_next_after_a_pause(
+    log: Projected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(delay_s: float) -> None:
+        pauses.append(delay_s)
+
+    monkeypatch.setattr("stepbus.projections.api.live.asyncio.sleep", pause)
+    hub = Hub(log.store)
+
+    async with hub.listening(TASK) as listener:
+        assert pauses == []
+        await log.given(accepted())
+        await listener.next(5)
+
+    assert pauses == [_PACE_S]
 
 
 async def test_everybody_is_told_when_the_hub_closes(log: Projected) -> None:

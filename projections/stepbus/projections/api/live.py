@@ -21,6 +21,7 @@ MOST_WAITING = 1_000
 _BATCH = 500
 _PATIENCE_S = 1.0
 _PAUSE_S = 0.5
+_PACE_S = 0.01
 
 
 class Listener:
@@ -128,6 +129,8 @@ class Hub:
             for record in records:
                 self._tell(record)
             position = records[-1].position
+            if len(records) < _BATCH:
+                await asyncio.sleep(_PACE_S)  # so that a busy log is read in few batches
 
     def _tell(self, record: StoredRecord) -> None:
         for listener in tuple(self._listeners.get(record.stream, ())):

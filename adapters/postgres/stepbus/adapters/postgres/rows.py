@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier, Literal
 
-from stepbus.adapters.postgres.sql import TOKEN
+from stepbus.adapters.recorders.parameters import numbered, with_parameters
 from stepbus.orchestrator.ports import Statement, Value
 
 FEW_ROWS = 3
@@ -76,27 +76,22 @@ def as_json(rows: Sequence[Mapping[str, Value]]) -> str | None:
 
 def _make(connection: Connection[DictRow], sql: str, number: int) -> str:
     """Make the function of a statement, and give its name; an empty one if it has parameters of unusual types."""
-    names = list(dict.fromkeys(token[1] for token in TOKEN.finditer(sql) if token[1]))
-    types = _types_of(connection, sql, names)
+    dollars, names = numbered(sql, "$")
+    types = _types_of(connection, dollars)
     if not _TYPES.issuperset(types):
         return ""
     columns = ", ".join(f"{name} {kind}" for name, kind in zip(names, types, strict=True))
-    body = _BODY.format(columns=columns, statement=_with(sql, {name: f"stepbus_row.{name}" for name in names}))
+    body = _BODY.format(columns=columns, statement=with_parameters(sql, "stepbus_row.{}".format))
     name = f"stepbus_rows_{number}"
     connection.execute(SQL(_CREATE).format(name=Identifier("pg_temp", name), body=Literal(body)), prepare=False)
     return f"pg_temp.{name}"
 
 
-def _types_of(connection: Connection[DictRow], sql: str, names: Sequence[str]) -> Sequence[str]:
-    numbered = _with(sql, {name: f"${number}" for number, name in enumerate(names, 1)})
-    connection.execute(f"PREPARE {_PROBE} AS {numbered}".encode(), prepare=False)
+def _types_of(connection: Connection[DictRow], sql: str) -> Sequence[str]:
+    connection.execute(f"PREPARE {_PROBE} AS {sql}".encode(), prepare=False)
     try:
         found: Any = connection.execute(_FIND_TYPES, (_PROBE,)).fetchone()
     finally:
         connection.execute(f"DEALLOCATE {_PROBE}", prepare=False)
     types: list[str] = found["types"]
     return types
-
-
-def _with(sql: str, expressions: Mapping[str, str]) -> str:
-    return TOKEN.sub(lambda token: expressions[token[1]] if token[1] else token[0], sql)

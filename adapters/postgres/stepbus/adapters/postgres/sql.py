@@ -2,7 +2,7 @@
 
 import re
 
-TOKEN = re.compile(
+_TOKEN = re.compile(
     r"""
     '(?:[^']|'')*'          # a string, '' stands for a quote in it
     | "(?:[^"]|"")*"        # a quoted name
@@ -13,8 +13,6 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-"""What a statement holds that could be a parameter, and what only looks like one; the group is a parameter's name."""
-
 _KNOWN: dict[str, str] = {}
 _KNOWN_LIMIT = 1_000
 
@@ -23,7 +21,7 @@ def with_psycopg_parameters(sql: str) -> str:
     """Give the statement with `%(name)s` for `:name`, and every other per cent sign doubled."""
     translated = _KNOWN.get(sql)
     if translated is None:
-        translated = TOKEN.sub(_translate, sql)
+        translated = _TOKEN.sub(_translate, sql)
         if len(_KNOWN) < _KNOWN_LIMIT:
             _KNOWN[sql] = translated
     return translated
