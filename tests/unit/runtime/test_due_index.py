@@ -9,7 +9,7 @@ from stepbus.orchestrator.runtime.due_index import DueIndex, due_ms_set_by
 from stepbus.orchestrator.runtime.due_snapshot import DueSnapshot
 from tests.unit.core.examples import accepted, completed, dispatched, failed, stories, task_failed, timed_out
 
-GENERATION_MS = 30_000
+GENERATION_MS, HOUR_MS = 30_000, 3_600_000
 START = 1_000 * GENERATION_MS
 """When a generation begins."""
 
@@ -153,6 +153,27 @@ def test_tasks_are_looked_at_in_the_order_of_their_bounds_no_more_than_asked_for
 @pytest.mark.parametrize("due_ms", [FAR, FAR + 1, FAR + 999])
 def test_what_is_far_is_looked_at_in_the_second_of_its_bound(due_ms: int) -> None:
     assert looked_at(of(at(due_ms)), 2 * FAR) == [(FAR, ONE)]
+
+
+def test_what_is_more_than_an_hour_away_is_looked_at_in_its_minute_and_then_in_its_second() -> None:
+    due_ms = START + 2 * HOUR_MS + 59_007
+    index = of(at(due_ms))
+
+    assert index.take(START + 2 * GENERATION_MS, 100) == []
+    assert index.next_ms() == START + 2 * HOUR_MS
+    assert index.take(START + 2 * HOUR_MS, 100) == [ONE]
+
+    index.settle(ONE, due_ms)
+
+    assert looked_at(index, due_ms) == [(due_ms, ONE)]
+
+
+def test_tasks_that_wait_for_days_share_few_buckets() -> None:
+    index = begun()
+    for task in range(1_000):
+        index.settle(task, START + 2 * HOUR_MS + task * 7_200)
+
+    assert len(index.frozen().buckets) <= 121
 
 
 @pytest.mark.parametrize("due_ms", [START + 2 * GENERATION_MS, START + 3 * GENERATION_MS - 1])

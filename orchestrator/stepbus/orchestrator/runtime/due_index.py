@@ -6,8 +6,8 @@ at the state says what is due and when to look again. To look too early costs a 
 
 A task that was touched lately stands in a dictionary, so that its next events know its bound, and in a heap if its
 bound is near. One that is left alone for one to two generations goes into the bucket of the second in which its bound
-lies, at 16 bytes a task, unless it is due as soon. That it is there is not known to its next event, which sets a bound
-of its own beside it. A task that ends quickly leaves no trace.
+lies (of the minute, if it is more than an hour away), at 16 bytes a task, unless it is due as soon. That it is there is
+not known to its next event, which sets a bound of its own beside it. A task that ends quickly leaves no trace.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,8 @@ from typing import Any
 from stepbus.contracts import events as e
 from stepbus.orchestrator.runtime.due_snapshot import ID_BYTES, DueSnapshot
 
-_SECOND_MS = 1000
+_SECOND_MS, _HOUR_MS = 1000, 3_600_000
+_MINUTE_S = 60
 _STALE_AT_MOST = 1_000
 _NEVER = 1 << 63
 
@@ -134,7 +135,10 @@ class DueIndex:
         if bound_ms < self._horizon_ms:
             self._bring_forward(task, bound_ms)
         else:
-            self._bucket(bound_ms // _SECOND_MS).extend(task.to_bytes(ID_BYTES))
+            second = bound_ms // _SECOND_MS
+            if bound_ms > self._horizon_ms + _HOUR_MS:
+                second -= second % _MINUTE_S  # few buckets, at the price of one more look
+            self._bucket(second).extend(task.to_bytes(ID_BYTES))
 
     def _bring_forward(self, task: int, bound_ms: int) -> None:
         """Count the task as touched, and have it looked at no later than then."""
