@@ -41,19 +41,12 @@ _PENDING = b"Nats-Pending-Messages: "
 _HEARTBEAT = b"100"
 
 
-class Receipt:
-    """A message on its way through our hands: where its ack goes, which message of the stream it is, until when."""
-
-    __slots__ = ("due", "reply", "sequence")
-
-    def __init__(self, reply: bytes, sequence: bytes, due: float) -> None:
-        self.reply = reply
-        self.sequence = sequence
-        self.due = due
-
-
 class PullSubscription:
-    """One reader of a consumer."""
+    """One reader of a consumer.
+
+    A delivery's receipt is where its ack goes. What was fetched and is not acked yet is held, handed out or not, until
+    the server gives it to another; nothing is due before `_due`.
+    """
 
     def __init__(
         self,
@@ -70,14 +63,14 @@ class PullSubscription:
         self._prefix_length = len(prefix) + 1
         self._in_hand = in_hand
         self._ack_wait_s = ack_wait_s
-        self._acks = f"$JS.ACK.{place.stream}.{place.name}.".encode()
+        self._first_ack = f"$JS.ACK.{place.stream}.{place.name}.1.".encode()
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{place.stream}.{place.name}".encode()
         self._inbox = b""
         self._sid = 0
         self._fetched: deque[Delivery] = deque()
         self._fetched_bytes = 0
         self._asked = 0
-        self._out: dict[bytes, Receipt] = {}
+        self._held: dict[bytes, float] = {}
         self._due = _NEVER
         self._heard_at = 0.0
         self._is_broken = False
@@ -104,30 +97,24 @@ class PullSubscription:
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the server that it can forget these, all in one write."""
-        receipts: list[Receipt] = [delivery.receipt for delivery in deliveries]
-        for receipt in receipts:
-            self._out.pop(receipt.sequence, None)
-        self._send(b"".join([b"PUB %b 4\r\n+ACK\r\n" % receipt.reply for receipt in receipts]))
+        for delivery in deliveries:
+            self._held.pop(delivery.receipt, None)
+        self._send(b"".join([b"PUB %b 4\r\n+ACK\r\n" % delivery.receipt for delivery in deliveries]))
         self._ask()
         await self._sent()
 
     async def nack(self, delivery: Delivery, delay_s: float = 0) -> None:
         """Give it back, unless somebody else has it by now."""
-        receipt: Receipt = delivery.receipt
-        if self._out.get(receipt.sequence) is receipt:
-            del self._out[receipt.sequence]
-            self._send(nak(receipt.reply, delay_s))
+        if self._held.pop(delivery.receipt, None) is not None:
+            self._send(nak(delivery.receipt, delay_s))
             self._ask()
             await self._sent()
 
     async def extend(self, delivery: Delivery) -> None:
         """Start the wait for its ack anew, unless somebody else has it by now."""
-        receipt: Receipt = delivery.receipt
-        if self._out.get(receipt.sequence) is receipt:
-            receipt.due = monotonic() + self._ack_wait_s
-            del self._out[receipt.sequence]  # so that it stands last again
-            self._out[receipt.sequence] = receipt
-            self._send(b"PUB %b 4\r\n+WPI\r\n" % receipt.reply)
+        if delivery.receipt in self._held:
+            self._held[delivery.receipt] = monotonic() + self._ack_wait_s
+            self._send(b"PUB %b 4\r\n+WPI\r\n" % delivery.receipt)
 
     async def close(self) -> None:
         """Stop receiving and give back at once what was fetched and not handed out."""
@@ -143,20 +130,19 @@ class PullSubscription:
         with suppress(TimeoutError):
             await wire.settle(_GOODBYE_S)  # what is under way arrives, and is given back with the rest
         wire.forget(self._sid)
-        self._send(b"".join([nak(delivery.receipt.reply) for delivery in self._fetched]))
+        self._give_back([delivery.receipt for delivery in self._fetched])
         self._fetched.clear()
 
     async def abandon(self) -> None:
         """Close, and give back at once what was handed out, too."""
         await self.close()
-        self._send(b"".join([nak(receipt.reply) for receipt in self._out.values()]))
-        self._out.clear()
+        self._give_back(list(self._held))
 
     @property
     def is_over(self) -> bool:
         """Say that it is closed, and that the server has all that it held."""
         self._forget_late()
-        return self._is_closed and not self._out
+        return self._is_closed and not self._held
 
     # --- what the connection calls ---
 
@@ -179,19 +165,14 @@ class PullSubscription:
             self._told(headers)
             return
         self._asked -= 1
-        count, sequence = self._metadata_of(reply)
-        receipt = Receipt(reply, sequence, now + self._ack_wait_s)
+        self._held[reply] = due = now + self._ack_wait_s
+        self._due = min(self._due, due)
+        count = 1 if reply.startswith(self._first_ack) else metadata_of(reply)[0]
         channel = subject[self._prefix_length :].decode("utf-8", "replace")
-        self._fetched.append(Delivery(channel, body, headers_of(headers), count, receipt))
+        self._fetched.append(Delivery(channel, body, headers_of(headers), count, reply))
         self._fetched_bytes += len(body)
         if self._waiting:
             self._wake()
-
-    def _metadata_of(self, reply: bytes) -> tuple[int, bytes]:
-        if not reply.startswith(self._acks):
-            return metadata_of(reply)
-        count, sequence, _ = reply[len(self._acks) :].split(b".", 2)
-        return int(count), sequence
 
     def _told(self, headers: bytes) -> None:
         code = headers[len(_STATUS) : len(_STATUS) + 3]
@@ -208,18 +189,14 @@ class PullSubscription:
     # --- the pull ---
 
     def _take(self, limit: int) -> Sequence[Delivery]:
-        now = monotonic()
-        fetched, out = self._fetched, self._out
+        self._forget_late()
+        fetched, held = self._fetched, self._held
         taken: list[Delivery] = []
         while fetched and len(taken) < limit:
             delivery = fetched.popleft()
             self._fetched_bytes -= len(delivery.body)
-            receipt: Receipt = delivery.receipt
-            if receipt.due > now:  # else it lay here so long that the server gives it to another
-                out[receipt.sequence] = receipt
+            if delivery.receipt in held:
                 taken.append(delivery)
-        if taken:
-            self._due = min(self._due, taken[0].receipt.due)
         return taken
 
     def _ask(self) -> None:
@@ -228,7 +205,7 @@ class PullSubscription:
         wire = self._connection.wire
         if wire is None or self._is_closed or self._is_broken or self._fetched_bytes > _BUFFER_BYTES // 2:
             return
-        room = self._in_hand - len(self._out) - len(self._fetched) - self._asked
+        room = self._in_hand - len(self._held) - self._asked
         is_dry = not self._asked and not self._fetched
         if room > 0 and (is_dry or room >= (self._in_hand + 1) // 2):
             self._asked += room
@@ -245,9 +222,9 @@ class PullSubscription:
     def _forget_late(self) -> None:
         now = monotonic()
         if self._due <= now:
-            for late in [receipt for receipt in self._out.values() if receipt.due <= now]:
-                del self._out[late.sequence]
-            self._due = min((receipt.due for receipt in self._out.values()), default=_NEVER)
+            for late in [receipt for receipt, due in self._held.items() if due <= now]:
+                del self._held[late]
+            self._due = min(self._held.values(), default=_NEVER)
 
     async def _mend(self) -> None:
         is_silent = self._asked > 0 and monotonic() - self._heard_at > _SILENT_S
@@ -290,6 +267,11 @@ class PullSubscription:
         for woken in self._waiting:
             _set(woken)
         self._waiting.clear()
+
+    def _give_back(self, receipts: Sequence[bytes]) -> None:
+        for receipt in receipts:
+            self._held.pop(receipt, None)
+        self._send(b"".join([nak(receipt) for receipt in receipts]))
 
     def _send(self, commands: bytes) -> None:
         if self._connection.wire is not None and commands:
