@@ -395,3 +395,18 @@ async def test_while_too_much_waits_a_task_is_turned_away_with_the_time_after_wh
         stage.parts.parts["rounds"].begin()
         await waiting
         assert (await stage.post("/v1/tasks", {"template": "fork_and_join"})).status_code == 202
+
+
+async def test_while_too_many_are_connected_new_tasks_are_turned_away_and_nothing_else_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = await stage.task()
+    monkeypatch.setattr("stepbus.projections.api.crowd.MOST_CONNECTIONS", 0)
+
+    answer = await stage.post("/v1/tasks", {"template": "fork_and_join"})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "task.overloaded")
+    assert "found 1;" in answer.json()["detail"]
+    assert (answer.headers["Retry-After"], answer.headers["Connection"]) == ("1", "close")
+    assert (await stage.client.get("/v1/tasks")).status_code == 200
+    assert (await stage.post(f"/v1/tasks/{task}/cancel")).status_code == 200

@@ -99,7 +99,7 @@ class Settings(BaseModel):
         "at most; it is read from the log when something does",
     )
     backlog_limit: Count = Field(
-        default=10_000,
+        default=5_000,
         description="commands that may wait to be decided, or records to be sent, before the API turns new tasks away "
         "for a moment",
     )

@@ -36,7 +36,7 @@ class Limits:
     round: RoundLimits = field(default_factory=RoundLimits)
     cache_tasks: int = 20_000
     passivate_after_s: float = 30.0
-    backlog_limit: int = 10_000
+    backlog_limit: int = 5_000
     drain_timeout_s: float = 10.0
 
 

@@ -1,7 +1,7 @@
 """The ASGI app: every endpoint of the table at its path, the OpenAPI document, and the guard before all of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
 
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stepbus.contracts import codec
 from stepbus.orchestrator.ports import ApiSettings
+from stepbus.projections.api.crowd import Crowd
 from stepbus.projections.api.dispatch import Resource
 from stepbus.projections.api.endpoint import JSON, Api, Call, Endpoint
 from stepbus.projections.api.guard import Guard
@@ -21,14 +22,15 @@ from stepbus.projections.api.routes import ENDPOINTS
 OPENAPI_PATH = "/openapi.json"
 
 
-def make_app(api: Api, settings: ApiSettings) -> ASGIApp:
-    """Give the app that serves the endpoints of the table."""
+def make_app(api: Api, settings: ApiSettings, connected: Callable[[], int]) -> ASGIApp:
+    """Give the app that serves the endpoints of the table. `connected` says how many connections are open."""
     by_path: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     for endpoint in (*ENDPOINTS, _DESCRIPTION):
         by_path[endpoint.path][endpoint.method] = endpoint
     routes = [Route(path, _Mounted(api, methods)) for path, methods in by_path.items()]
     keyless = frozenset(endpoint.path for endpoint in ENDPOINTS if not endpoint.needs_key)
-    return Guard(Router(routes, redirect_slashes=False, default=_unknown_path), settings, keyless)
+    router = Router(routes, redirect_slashes=False, default=_unknown_path)
+    return Guard(Crowd(router, connected), settings, keyless)
 
 
 class _Mounted:

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from stepbus.contracts.problems import Refused, refuse
 from stepbus.orchestrator.ports import ApiSettings, Surroundings
@@ -46,7 +47,7 @@ class ApiServer:
         for projection in PROJECTIONS:
             await self._surroundings.views.create(projection.ddl)
         listening = _listen(settings)
-        self._server = _Server(_config(self._api(), settings))
+        self._server = _Server(_config(make_app(self._api(), settings, self._connected)))
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="api")
         await self._server.ready.wait()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -65,6 +66,9 @@ class ApiServer:
         if self._task is None:
             return False, "not started"
         return (False, "stopped") if self._task.done() else (True, self._url)
+
+    def _connected(self) -> int:
+        return 0 if self._server is None else len(self._server.server_state.connections)
 
     def _api(self) -> Api:
         around = self._surroundings
@@ -89,9 +93,9 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def _config(api: Api, settings: ApiSettings) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(api, settings),
+        app,
         lifespan="off",
         ws="none",
         http="h11",
