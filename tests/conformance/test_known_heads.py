@@ -1,7 +1,7 @@
 """A writer remembers the heads of the streams that it wrote, and is never wrong about one, whoever else may write."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +14,7 @@ from stepbus.adapters.postgres.settings import parse
 from stepbus.adapters.recorders.heads import KnownHeads
 from stepbus.adapters.recorders.log import AppendCall, LogRecorder
 from stepbus.adapters.sqlite.log import open_log as open_sqlite
-from stepbus.orchestrator.ports import Append, Appended, VersionConflict
+from stepbus.orchestrator.ports import Append, Appended, StoreUnavailable, VersionConflict
 
 Log = LogRecorder[Any]
 A, B = UUID(int=1), UUID(int=2)
@@ -106,6 +106,45 @@ def test_nothing_is_remembered_of_a_group_that_was_not_committed(log: Log) -> No
     assert append(log, A, 2) == VersionConflict(A, expected=2, found=1)
     assert append(log, A, 1) == Appended(2)
     assert asked == [[], [A], []]
+
+
+def test_a_commit_whose_answer_was_lost_is_found_when_it_is_repeated(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(log, A, 0)
+    writing = log.writing
+
+    @contextmanager
+    def commit_and_fail(*, durably: bool) -> Iterator[Any]:
+        with writing(durably=durably) as cursor:
+            yield cursor
+        raise StoreUnavailable("the answer was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "writing", commit_and_fail)
+        with pytest.raises(StoreUnavailable):
+            append(log, A, 1)
+
+    assert append(log, A, 1) == Appended(2)
+    assert append(log, A, 1) == Appended(2)
+    assert append(log, A, 2) == Appended(3)
+
+
+def test_what_a_lost_commit_left_undone_is_not_remembered(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(log, A, 0)
+    writing = log.writing
+
+    @contextmanager
+    def fail_before_the_commit(*, durably: bool) -> Iterator[Any]:
+        with writing(durably=durably) as cursor:
+            yield cursor
+            raise StoreUnavailable("the database went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "writing", fail_before_the_commit)
+        with pytest.raises(StoreUnavailable):
+            append(log, A, 1)
+
+    assert append(log, A, 2) == VersionConflict(A, expected=2, found=1)
+    assert append(log, A, 1) == Appended(2)
 
 
 def test_a_refusal_is_remembered_as_what_was_found(log: Log) -> None:

@@ -3,7 +3,7 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,9 @@ appends = st.builds(
     category=st.sampled_from(["task", "ignored"]),
     data=st.sampled_from([b"", b"a", b"b"]),
 )
-groups = st.lists(st.lists(st.lists(appends, max_size=4), max_size=4), max_size=8)
+calls = st.lists(appends, max_size=4)
+groups = st.lists(st.tuples(st.integers(0, 1), st.lists(calls, max_size=4)), max_size=8)
+"""The groups that two writers commit: which of the two, and the calls in it."""
 
 
 class Model:
@@ -53,25 +55,32 @@ class Model:
 
 
 @contextmanager
-def logs() -> Iterator[dict[str, LogRecorder[Any]]]:
-    with tempfile.TemporaryDirectory() as folder:
-        sqlite = open_log(Path(folder) / "log.db", busy_timeout_s=5)
-        yield {"memory": MemoryLog(), "sqlite": sqlite}
-        sqlite.close()
+def logs() -> Iterator[dict[str, Sequence[LogRecorder[Any]]]]:
+    """Give the two writers of each log."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        path = Path(folder) / "log.db"
+        memory = MemoryLog()
+        yield {
+            "memory": (memory, memory),
+            "sqlite": [opened.enter_context(closing(open_log(path, busy_timeout_s=5))) for _ in range(2)],
+        }
 
 
 @given(groups)
-def test_a_log_answers_as_the_model_does(groups: Sequence[Sequence[Sequence[Append]]]) -> None:
+def test_a_log_answers_as_the_model_does_whoever_writes(
+    groups: Sequence[tuple[int, Sequence[Sequence[Append]]]],
+) -> None:
     model = Model()
-    expected = [[model.append(call) for call in group] for group in groups]
+    expected = [[model.append(call) for call in group] for _, group in groups]
 
     with logs() as of:
-        for name, log in of.items():
-            answers = [log.commit([AppendCall(call) for call in group]) for group in groups]
+        for name, writers in of.items():
+            answers = [writers[number].commit([AppendCall(call) for call in group]) for number, group in groups]
             assert answers == expected, name
-            stored = log.select_log(0, 1_000, None)
-            assert [record.position for record in stored] == list(range(1, model.head + 1))
-            for stream, records in model.streams.items():
-                found = log.select_stream(stream, 0)
-                assert [(record.position, record.category, record.data) for record in found] == records
-                assert [record.version for record in found] == list(range(1, len(records) + 1))
+            for log in writers:
+                stored = log.select_log(0, 1_000, None)
+                assert [record.position for record in stored] == list(range(1, model.head + 1))
+                for stream, records in model.streams.items():
+                    found = log.select_stream(stream, 0)
+                    assert [(record.position, record.category, record.data) for record in found] == records
+                    assert [record.version for record in found] == list(range(1, len(records) + 1))
