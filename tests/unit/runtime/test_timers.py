@@ -6,10 +6,13 @@ import pytest
 
 from stepbus.contracts.messages import StepError
 from stepbus.contracts.template import from_mapping
-from stepbus.orchestrator.core.commands import FailStep, RequestTask
+from stepbus.orchestrator.core.commands import FailStep, RequestTask, TimeOutTask
 from stepbus.orchestrator.core.plan import Plan
+from stepbus.orchestrator.core.state import TaskState
 from stepbus.orchestrator.ports import EventStore, Snapshot, StoreUnavailable
+from stepbus.orchestrator.runtime import follow
 from stepbus.orchestrator.runtime import timers as timers_module
+from stepbus.orchestrator.runtime.due import Due
 from stepbus.orchestrator.runtime.intents import TaskIntent
 from stepbus.orchestrator.runtime.serve import Serving
 from stepbus.orchestrator.runtime.tasks import TaskInHand
@@ -22,6 +25,7 @@ from tests.support.world import (
     document,
     memory_bus,
     memory_store,
+    now_ms,
     request,
     serving,
     types_of,
@@ -190,3 +194,27 @@ async def test_a_snapshot_that_can_not_be_read_is_told_of_and_the_log_is_read_in
     async with serving(store, await memory_bus()):
         assert "StepTimedOut" in await until_it_ends(store, task_id, "StepTimedOut")
     assert "the snapshot of the timers can't be read" in caplog.text
+
+
+async def test_what_has_ended_is_not_looked_at_while_the_log_is_read_from_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow, "_BATCH", 1)
+    store, begun_ms = await memory_store(), now_ms()
+    looked_at: list[UUID] = []
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        for number in range(20):
+            await begin_hasty(parts, UUID(int=number), timeout_ms=1)
+        await wait_until(lambda: now_ms() > begun_ms + 1)
+        for number in range(20):
+            await parts.coordinator.submit(TaskIntent(TimeOutTask(UUID(int=number), now_ms()), CAUSE))
+
+    def look(state: TaskState, _now_ms: int, _limit: int) -> Due:
+        looked_at.append(state.task_id)
+        return Due((), None)
+
+    monkeypatch.setattr(timers_module, "due_of", look)
+    async with serving(store, await memory_bus()) as parts:
+        head = await store.head()
+        await wait_until(lambda: parts.timers.position >= head)
+    assert looked_at == []

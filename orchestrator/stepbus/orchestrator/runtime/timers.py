@@ -31,16 +31,22 @@ _PAUSE_OF_TROUBLE_MS = 10_000
 
 
 class Timers:
-    """The timers of all tasks of one log."""
+    """The timers of all tasks of one log. `head` is the position from which on the index says what is due now."""
 
-    def __init__(self, store: EventStore, coordinator: Coordinator, index: DueIndex, follower: Follower) -> None:
+    def __init__(
+        self, store: EventStore, coordinator: Coordinator, index: DueIndex, follower: Follower, head: int
+    ) -> None:
         self._store = store
         self._coordinator = coordinator
         self._index = index
         self._wake_at_ms = 0
+        self._head = head
         self._changed = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self.follower = follower
         self.position = self._saved = follower.position
+        if self.position >= head:
+            self._caught_up.set()
 
     @classmethod
     async def open(cls, store: EventStore, coordinator: Coordinator, passivate_after_s: float = 30.0) -> "Timers":
@@ -53,7 +59,7 @@ class Timers:
                 position = snapshot.version
             except ValueError as error:
                 _log.warning("the snapshot of the timers can't be read, so the whole log is: %s", error)
-        return cls(store, coordinator, index, Follower(store, position))
+        return cls(store, coordinator, index, Follower(store, position), await store.head())
 
     async def run(self) -> None:
         """Follow the log and fire what is due, for ever."""
@@ -81,11 +87,15 @@ class Timers:
             if committed.category == of_tasks:
                 absorb(committed.stream.int, committed.record.events)
         self.position = batch[-1].position
+        if self.position >= self._head:
+            self._caught_up.set()
         if self._index.is_near(self._wake_at_ms):
             self._changed.set()
 
     async def _watch(self) -> None:
+        """Look at what is due, for ever; of what was due long ago, the end may still have to be read first."""
         clock = self._coordinator.clock
+        await self._caught_up.wait()
         while True:
             await clock.refresh()
             now_ms = clock.now_ms()
