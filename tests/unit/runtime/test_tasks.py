@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from stepbus.orchestrator.bootstrap import running
 from stepbus.orchestrator.bootstrap.settings import read_settings
 from stepbus.orchestrator.core.commands import CancelTask
 from stepbus.orchestrator.core.state import TaskState
 from stepbus.orchestrator.ports import EventStore, StoredRecord
 from stepbus.orchestrator.runtime.catalogue import Catalogue
+from stepbus.orchestrator.runtime.due_index import DueIndex
 from stepbus.orchestrator.runtime.intents import TaskIntent
-from stepbus.orchestrator.runtime.serve import Serving
+from stepbus.orchestrator.runtime.serve import Limits, Serving
 from stepbus.orchestrator.runtime.tasks import TaskInHand, Tasks
 from stepbus.orchestrator.testing.waiting import wait_until
 from tests.support.world import (
@@ -193,6 +196,20 @@ async def test_a_process_lets_tasks_go_after_the_time_that_its_settings_say(tmp_
         await parts.desk.register(document(FORK_AND_JOIN), "operator/test")
         task_id = await begun(parts)
         await wait_until(lambda: parts.coordinator.tasks.kept(task_id) is None)
+
+
+async def test_a_process_packs_the_timers_of_idle_tasks_after_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    generations_ms: list[int] = []
+
+    class Recorded(DueIndex):
+        def __init__(self, generation_ms: int) -> None:
+            super().__init__(generation_ms)
+            generations_ms.append(generation_ms)
+
+    monkeypatch.setattr("stepbus.orchestrator.runtime.timers.DueIndex", Recorded)
+    limits = Limits(passivate_after_s=7.5, drain_timeout_s=5)
+    async with serving(await memory_store(), await memory_bus(), limits=limits):
+        assert generations_ms == [7_500]
 
 
 async def test_a_process_keeps_no_more_tasks_than_its_settings_say(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Serving:
         intake = Intake(bus, coordinator, origin, limits.round.count)
         follower = Follower(store, await store.checkpoint(READER))
         relay = Relay(store, bus, coordinator, origin, follower)
-        timers = await Timers.open(store, coordinator)
+        timers = await Timers.open(store, coordinator, limits.passivate_after_s)
         load = Load(coordinator, limits.backlog_limit)
         desk = Desk(store, coordinator, intake, load, lambda address: bus.reply_channel(address) is not None)
         serving = cls(store, bus, limits, coordinator, intake, relay, timers, load, desk)
