@@ -2,14 +2,16 @@
 
 from stepbus.contracts import events as e
 from stepbus.orchestrator.ports import Value
-from stepbus.projections.projection import Batch, Fact, Projection, Table, by_event, inserting, updating, worker_of
+from stepbus.projections.numbers import add_number, number_of, numbers_in
+from stepbus.projections.projection import Batch, Fact, Projection, Table, by_event, worker_of
 from stepbus.projections.steps import TIMED_OUT
 
 _TABLE = Table(
     "view_attempts",
-    ("task_id", "step", "attempt"),
+    ("task", "step", "attempt"),
     (
         """CREATE TABLE IF NOT EXISTS view_attempts (
+            task BIGINT NOT NULL,
             task_id TEXT NOT NULL,
             step TEXT NOT NULL,
             attempt BIGINT NOT NULL,
@@ -23,35 +25,22 @@ _TABLE = Table(
             outcome TEXT,
             worker TEXT,
             error_code TEXT,
-            PRIMARY KEY (task_id, step, attempt)
+            PRIMARY KEY (task, step, attempt)
         )""",
     ),
 )
 
-_DISPATCH = inserting(
-    "view_attempts",
-    "task_id",
-    "step",
-    "attempt",
-    "position",
-    "record_index",
-    "dispatched_at_ms",
-    "deadline_at_ms",
-)
-_BEAT = updating(
-    "view_attempts",
-    ("task_id", "step", "attempt"),
-    "started_at_ms = COALESCE(started_at_ms, :at_ms), deadline_at_ms = :deadline_at_ms, worker = :worker",
-)
-_END = (
-    updating(
-        "view_attempts",
-        ("task_id", "step", "attempt"),
-        "ended_at_ms = :at_ms, outcome = :outcome, worker = COALESCE(:worker, worker), error_code = :code, "
-        "retry_at_ms = :retry_at_ms",
-    )
-    + " AND ended_at_ms IS NULL"
-)
+NUMBERS = numbers_in("view_attempt_tasks")
+
+_TASK = number_of(NUMBERS)
+_DISPATCH = f"""INSERT INTO view_attempts
+    (task, task_id, step, attempt, position, record_index, dispatched_at_ms, deadline_at_ms)
+    VALUES ({_TASK}, :task_id, :step, :attempt, :position, :record_index, :dispatched_at_ms, :deadline_at_ms)"""  # noqa: S608
+_FOUND = f"task = {_TASK} AND step = :step AND attempt = :attempt"
+_BEAT = f"""UPDATE view_attempts SET started_at_ms = COALESCE(started_at_ms, :at_ms),
+    deadline_at_ms = :deadline_at_ms, worker = :worker WHERE {_FOUND}"""  # noqa: S608 - our own names
+_END = f"""UPDATE view_attempts SET ended_at_ms = :at_ms, outcome = :outcome, worker = COALESCE(:worker, worker),
+    error_code = :code, retry_at_ms = :retry_at_ms WHERE {_FOUND} AND ended_at_ms IS NULL"""  # noqa: S608
 
 _AttemptEvent = (
     e.StepDispatched
@@ -67,6 +56,10 @@ _AttemptEvent = (
 def _change(fact: Fact, event: _AttemptEvent, batch: Batch, sql: str, **values: Value) -> None:
     values["task_id"], values["step"], values["attempt"] = fact.stream, event.step, event.attempt
     batch.add(fact.stream, sql, values)
+
+
+def _accepted(fact: Fact, _event: e.TaskAccepted, batch: Batch) -> None:
+    add_number(NUMBERS, fact, batch)
 
 
 def _dispatched(fact: Fact, event: e.StepDispatched, batch: Batch) -> None:
@@ -122,9 +115,10 @@ def _resolved(fact: Fact, event: e.StepResolvedManually, batch: Batch) -> None:
 ATTEMPTS = Projection(
     "attempts",
     frozenset({e.TASK}),
-    (_TABLE,),
+    (_TABLE, NUMBERS),
     by_event(
         {
+            e.TaskAccepted: _accepted,
             e.StepDispatched: _dispatched,
             e.StepHeartbeatRecorded: _beaten,
             e.StepCompleted: _completed,

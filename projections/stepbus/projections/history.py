@@ -5,28 +5,35 @@ that it shows.
 """
 
 from stepbus.contracts.events import TASK
-from stepbus.projections.projection import Batch, Entry, Projection, Table, inserting
+from stepbus.projections.numbers import add_number, number_of, numbers_in
+from stepbus.projections.projection import Batch, Entry, Projection, Table
 
 _TABLE = Table(
     "view_history",
-    ("task_id", "last_sequence"),
+    ("task", "last_sequence"),
     (
         """CREATE TABLE IF NOT EXISTS view_history (
+            task BIGINT NOT NULL,
             task_id TEXT NOT NULL,
             last_sequence BIGINT NOT NULL,
             version BIGINT NOT NULL,
             position BIGINT NOT NULL,
             record TEXT NOT NULL,
-            PRIMARY KEY (task_id, last_sequence)
+            PRIMARY KEY (task, last_sequence)
         )""",
     ),
 )
 
-_INSERT = inserting("view_history", "task_id", "last_sequence", "version", "position", "record")
+NUMBERS = numbers_in("view_history_tasks")
+
+_INSERT = f"""INSERT INTO view_history (task, task_id, last_sequence, version, position, record)
+    VALUES ({number_of(NUMBERS)}, :task_id, :last_sequence, :version, :position, :record)"""  # noqa: S608 - our own names
 
 
 def _happened(entry: Entry, batch: Batch) -> None:
     last = entry.facts[-1]
+    if last.version == 1:
+        add_number(NUMBERS, last, batch)
     batch.add(
         last.stream,
         _INSERT,
@@ -40,4 +47,4 @@ def _happened(entry: Entry, batch: Batch) -> None:
     )
 
 
-HISTORY = Projection("history", frozenset({TASK}), (_TABLE,), _happened)
+HISTORY = Projection("history", frozenset({TASK}), (_TABLE, NUMBERS), _happened)

@@ -6,8 +6,9 @@ from stepbus.contracts import events as e
 from stepbus.contracts.messages import StepError
 from stepbus.projections.attempts import ATTEMPTS
 from stepbus.projections.history import HISTORY
-from stepbus.projections.queries.tasks import list_history, version_before
-from tests.support.projected import TASK, WORKER, Projected, accepted, completed, dispatched
+from stepbus.projections.projection import NotApplicable
+from stepbus.projections.queries.tasks import list_attempts, list_history, version_before
+from tests.support.projected import OTHER_TASK, TASK, WORKER, Projected, accepted, completed, dispatched
 
 FAILURE = StepError(code="stock.none")
 
@@ -97,3 +98,26 @@ async def test_the_history_tells_how_many_records_stand_before_a_position(
     await log.when(HISTORY)
 
     assert await version_before(log.views, TASK, position) == known
+
+
+async def test_tasks_that_happen_at_the_same_time_have_attempts_and_histories_of_their_own(log: Projected) -> None:
+    await log.given_template()
+    for stream in (TASK, OTHER_TASK):
+        await log.given(accepted(), dispatched("begin"), stream=stream)
+    for stream in (OTHER_TASK, TASK):
+        await log.given(completed("begin", result=str(stream)), dispatched("left"), stream=stream)
+    await log.when(ATTEMPTS, HISTORY)
+
+    for stream in (TASK, OTHER_TASK):
+        attempts = await list_attempts(log.views, stream, None, 10)
+        assert [(row["step"], row["outcome"]) for row in attempts.rows] == [("begin", "completed"), ("left", None)]
+        facts, _ = await list_history(log.views, stream, None, 10)
+        assert [fact.sequence for fact in facts] == [1, 2, 3, 4]
+        assert facts[2].event == completed("begin", result=str(stream))
+
+
+async def test_a_dispatch_of_a_task_that_was_never_accepted_stops_the_view(log: Projected) -> None:
+    await log.given(dispatched("begin"))
+
+    with pytest.raises(NotApplicable, match="stopped at position 1"):
+        await log.when(ATTEMPTS)

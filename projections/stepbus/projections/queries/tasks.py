@@ -6,6 +6,8 @@ from uuid import UUID
 
 from stepbus.contracts.events import TASK
 from stepbus.orchestrator.ports import StoredRecord, ViewStore
+from stepbus.projections import attempts, history
+from stepbus.projections.numbers import number_of
 from stepbus.projections.projection import Fact, facts_of
 from stepbus.projections.queries.ask import Row, ask, ask_one
 from stepbus.projections.queries.paging import Conditions, Order, Page, page, read_cursor, write_cursor
@@ -30,8 +32,10 @@ _SUMMARY = """SELECT task_id, position, namespace, name, version, status, total_
     FROM view_tasks"""
 _ATTEMPTS = """SELECT step, attempt, position, record_index, dispatched_at_ms, started_at_ms, ended_at_ms,
     deadline_at_ms, retry_at_ms, outcome, worker, error_code FROM view_attempts"""
-_HISTORY = """SELECT last_sequence, version, position, record FROM view_history
-    WHERE task_id = :task_id AND last_sequence > :after ORDER BY last_sequence LIMIT :most"""
+_HISTORY = f"""SELECT last_sequence, version, position, record FROM view_history
+    WHERE task = {number_of(history.NUMBERS)} AND last_sequence > :after ORDER BY last_sequence LIMIT :most"""  # noqa: S608 - our own names
+_VERSION_BEFORE = f"""SELECT MAX(version) AS version FROM view_history
+    WHERE task = {number_of(history.NUMBERS)} AND position < :position"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ async def list_attempts(
 ) -> Page:
     """Give a page of the attempts of a task, or of one of its steps, in the order of their dispatch."""
     conditions = Conditions()
-    conditions.equal(task_id=str(task_id), step=step)
+    conditions.add(f"task = {number_of(attempts.NUMBERS)}", task_id=str(task_id))
+    conditions.equal(step=step)
     return await page(
         views, _ATTEMPTS, conditions, Order("dispatched", ("position", "record_index"), (int, int)), cursor, limit
     )
@@ -93,6 +98,5 @@ def _facts_of(task_id: UUID, row: Row) -> Sequence[Fact]:
 
 async def version_before(views: ViewStore, task_id: UUID, position: int) -> int:
     """Give how many records of the task the view knows to stand before the position. There may be more of them."""
-    sql = "SELECT MAX(version) AS version FROM view_history WHERE task_id = :task_id AND position < :position"
-    found = await ask_one(views, sql, task_id=str(task_id), position=position)
+    found = await ask_one(views, _VERSION_BEFORE, task_id=str(task_id), position=position)
     return found["version"] or 0 if found else 0
