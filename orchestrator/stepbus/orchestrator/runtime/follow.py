@@ -7,7 +7,7 @@ the log is asked only where positions are missing from what was committed here, 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 from uuid import UUID
 
 from stepbus.contracts import events as e
@@ -21,7 +21,8 @@ _ROOM = 20_000
 _ROOM_BYTES = 32 * 1024 * 1024
 
 
-class Committed(NamedTuple):
+@dataclass(slots=True)
+class Committed:
     """A record in the log, and its size in bytes.
 
     `state` is its task's after it, where this process has just decided it: to be looked at only while it is offered.

@@ -49,7 +49,11 @@ class Relay:
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Write the letters of what was just committed here."""
-        self.follower.offer([self._written(one) for one in committed])
+        for one in committed:
+            if one.state is not None or not any(map(needs_state, one.record.events)):
+                one.letters = letters_of(self._origin, one.position, one.record, one.stream, one.state)
+                one.state = None
+        self.follower.offer(committed)
 
     async def run(self) -> None:
         """Publish for ever."""
@@ -75,17 +79,10 @@ class Relay:
         if letters:
             await self._send(letters)
 
-    def _written(self, committed: Committed) -> Committed:
-        position, stream, version, category, record, size, state, _ = committed
-        needs = state is None and any(needs_state(event) for event in record.events)
-        letters = None if needs else letters_of(self._origin, position, record, stream, state)
-        return Committed(position, stream, version, category, record, size, None, letters)
-
-    async def _letters(self, committed: Committed) -> list[Letter]:
-        position, stream, _, _, record, *_ = committed
-        needs = any(needs_state(event) for event in record.events)
+    async def _letters(self, committed: Committed) -> Sequence[Letter]:
+        needs = any(map(needs_state, committed.record.events))
         state = await self._state(committed) if needs else None
-        return letters_of(self._origin, position, record, stream, state)
+        return letters_of(self._origin, committed.position, committed.record, committed.stream, state)
 
     async def _state(self, committed: Committed) -> TaskState:
         task = await self._coordinator.tasks.load(committed.stream)
