@@ -402,6 +402,8 @@ async def test_while_too_many_are_connected_new_tasks_are_turned_away_and_nothin
 ) -> None:
     task = await stage.task()
     monkeypatch.setattr("stepbus.projections.api.crowd.MOST_CONNECTIONS", 0)
+    assert (await stage.post("/v1/tasks", {"template": "fork_and_join"})).status_code == 202  # few are in hand
+    monkeypatch.setattr("stepbus.projections.api.crowd.ALWAYS_IN_HAND", 0)
 
     answer = await stage.post("/v1/tasks", {"template": "fork_and_join"})
 
