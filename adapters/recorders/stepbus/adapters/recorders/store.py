@@ -32,7 +32,7 @@ Read = Callable[[], Any]
 READERS = 3
 READS_AT_ONCE = 32
 FIRST_POLL_S = 0.005
-LAST_POLL_S = 0.25
+LAST_POLL_S = 0.05
 
 
 class _Commits:
