@@ -29,7 +29,7 @@ from stepbus.orchestrator.bench.script import options, tell
 from stepbus.orchestrator.bench.stage import coordinator_process, fresh_settings, ground, register, workers_of
 from stepbus.orchestrator.bench.workloads import WORKLOADS
 from stepbus.orchestrator.bootstrap import opened_bus, running
-from stepbus.orchestrator.bootstrap.collector import calm_collector
+from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 from stepbus.orchestrator.bootstrap.settings import Settings
 
 TASKS = 10_000
@@ -109,7 +109,7 @@ async def serve_traced(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGUSR1, say)
     loop.add_signal_handler(signal.SIGTERM, told.set)
     async with running(settings, ROLES):
-        calm_collector()
+        settle_interpreter()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await told.wait()

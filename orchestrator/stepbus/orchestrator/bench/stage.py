@@ -15,7 +15,7 @@ from stepbus.orchestrator.bench.processes import ROLE, STEPBUS, child
 from stepbus.orchestrator.bench.unfinished import Unfinished
 from stepbus.orchestrator.bench.workloads import Workload
 from stepbus.orchestrator.bootstrap import embedded_server, opened_bus, opened_store, running
-from stepbus.orchestrator.bootstrap.collector import calm_collector
+from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 from stepbus.orchestrator.bootstrap.settings import Settings, read_settings
 from stepbus.orchestrator.ports import Bus, Denied, EventStore
 
@@ -92,7 +92,7 @@ async def stage(plan: Plan, on: Ground, workload: Workload) -> AsyncIterator[Sta
             answer = await process.serving.desk.register(workload.template, "bench")
             _demand(answer)
             coordinator, store = getpid(), process.serving.store
-            calm_collector()  # as a process that serves does
+            settle_interpreter()  # as a process that serves does
         else:
             await register(settings, workload)
             coordinator = (await stack.enter_async_context(coordinator_process(settings, roles))).pid

@@ -84,7 +84,7 @@ class Settings(BaseModel):
         description="key that every request to the API must carry as a bearer token; none is demanded unless it is set",
     )
     round_limit: Count = Field(
-        default=512, description="most commands that the coordinator decides and commits in one round"
+        default=200, description="most commands that the coordinator decides and commits in one round"
     )
     round_wait_ms: Annotated[float, Field(ge=0)] = Field(
         default=0.0,

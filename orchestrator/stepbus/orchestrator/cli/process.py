@@ -12,7 +12,7 @@ import typer
 import uvloop
 
 from stepbus.orchestrator.bootstrap import Running, running
-from stepbus.orchestrator.bootstrap.collector import calm_collector
+from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 from stepbus.orchestrator.bootstrap.settings import Settings
 from stepbus.orchestrator.cli.failure import Failure, report
 
@@ -58,7 +58,7 @@ async def _serve(settings: Settings, roles: Sequence[str], ready: Callable[[Runn
         loop.add_signal_handler(number, stop)
     async with running(settings, roles) as process:
         ready(process)
-        calm_collector()
+        settle_interpreter()
         waits = {asyncio.create_task(told.wait()), asyncio.create_task(process.stopped())}
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:

@@ -36,7 +36,7 @@ _TRIES = 8
 class RoundLimits:
     """How many intents a round decides at most, and how long it waits for more than the first."""
 
-    count: int = 512
+    count: int = 200
     wait_s: float = 0.0
 
 
