@@ -60,6 +60,7 @@ class Relay:
         async for batch in self.follower.batches():
             await self._publish(batch)
             self.confirmed = batch[-1].position
+            del batch  # it can hold megabytes, and the next may be long in coming
             if monotonic() - self._saved_at > _CHECKPOINT_EVERY_S:
                 await self.save()
 

@@ -78,6 +78,7 @@ class Timers:
     async def _follow(self) -> None:
         async for batch in self.follower.batches():
             self._absorb(batch)
+            del batch  # it can hold megabytes, and the next may be long in coming
             if self.position - self._saved >= _SNAPSHOT_EVERY:
                 await self.save()
 
