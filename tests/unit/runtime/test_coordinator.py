@@ -1,6 +1,8 @@
 """Rounds: what `submit` answers is in the log, and a stream that moved on harms nobody else."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,13 +11,14 @@ from stepbus.contracts import events as e
 from stepbus.contracts.template import from_mapping
 from stepbus.orchestrator.core import decide as decide_module
 from stepbus.orchestrator.core.commands import CancelTask
-from stepbus.orchestrator.ports import StoreUnavailable
+from stepbus.orchestrator.ports import Append, Appended, EventStore, StoreUnavailable, VersionConflict
 from stepbus.orchestrator.runtime import coordinator as coordinator_module
 from stepbus.orchestrator.runtime.asked import Undecidable
 from stepbus.orchestrator.runtime.coordinator import RoundLimits
 from stepbus.orchestrator.runtime.follow import Follower
 from stepbus.orchestrator.runtime.intents import NoteIntent, RegisterIntent, TaskIntent
 from stepbus.orchestrator.runtime.serve import Limits
+from stepbus.orchestrator.testing.waiting import wait_until
 from tests.support.world import (
     CAUSE,
     FORK_AND_JOIN,
@@ -28,6 +31,24 @@ from tests.support.world import (
     serving,
     types_of,
 )
+
+
+class Stuck:
+    """A store whose disk takes no more until it is released, and is the real one in all else."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self.released = asyncio.Event()
+        self.commits: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def append(self, batches: Sequence[Append]) -> Sequence[Appended | VersionConflict]:
+        """Commit once released."""
+        self.commits.append(len(batches))
+        await self.released.wait()
+        return await self._store.append(batches)
 
 
 async def test_what_is_answered_is_in_the_log() -> None:
@@ -232,3 +253,20 @@ async def test_who_follows_hears_of_commits_in_order_of_position() -> None:
         positions = [committed.position for committed in batch]
         assert positions == sorted(positions)
         assert len(positions) == 20
+
+
+async def test_a_slow_disk_makes_rounds_larger_and_leaves_the_log_to_be_read() -> None:
+    store = Stuck(await memory_store())
+    store.released.set()
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        known = await parts.coordinator.submit(request())
+        store.commits.clear()
+        store.released.clear()
+        first = asyncio.ensure_future(parts.coordinator.submit(request()))
+        await wait_until(lambda: bool(store.commits))
+        rest = parts.coordinator.submit_all([request() for _ in range(50)])
+        assert await parts.desk.live_state(known.id) is not None
+        assert parts.coordinator.backlog == 50
+        store.released.set()
+        await asyncio.gather(first, rest)
+        assert store.commits == [1, 50]
