@@ -42,6 +42,7 @@ MEASURED = {
     "recovery": [
         "start to ready after kill -9 with 50 open tasks",
         "start to the first decision after kill -9 with 50 open tasks",
+        "start to as many decisions as tasks after kill -9 with 50 open tasks",
     ],
     "backpressure": [
         f"{what}, 250 tasks at once over {how}"
