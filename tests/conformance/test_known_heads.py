@@ -108,20 +108,28 @@ def test_nothing_is_remembered_of_a_group_that_was_not_committed(log: Log) -> No
     assert asked == [[], [A], []]
 
 
-def test_a_commit_whose_answer_was_lost_is_found_when_it_is_repeated(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    append(log, A, 0)
+def lose_an_append(log: Log, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool) -> None:
+    """Append to a stream of one record; the database goes away before the commit, or before its answer."""
     writing = log.writing
 
     @contextmanager
-    def commit_and_fail(*, durably: bool) -> Iterator[Any]:
+    def lost(*, durably: bool) -> Iterator[Any]:
         with writing(durably=durably) as cursor:
             yield cursor
+            if not is_committed:
+                raise StoreUnavailable("the database went away")
         raise StoreUnavailable("the answer was lost")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log, "writing", commit_and_fail)
+        patched.setattr(log, "writing", lost)
         with pytest.raises(StoreUnavailable):
             append(log, A, 1)
+
+
+def test_a_commit_whose_answer_was_lost_is_found_when_it_is_repeated(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(log, A, 0)
+
+    lose_an_append(log, monkeypatch, is_committed=True)
 
     assert append(log, A, 1) == Appended(2)
     assert append(log, A, 1) == Appended(2)
@@ -130,18 +138,8 @@ def test_a_commit_whose_answer_was_lost_is_found_when_it_is_repeated(log: Log, m
 
 def test_what_a_lost_commit_left_undone_is_not_remembered(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     append(log, A, 0)
-    writing = log.writing
 
-    @contextmanager
-    def fail_before_the_commit(*, durably: bool) -> Iterator[Any]:
-        with writing(durably=durably) as cursor:
-            yield cursor
-            raise StoreUnavailable("the database went away")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(log, "writing", fail_before_the_commit)
-        with pytest.raises(StoreUnavailable):
-            append(log, A, 1)
+    lose_an_append(log, monkeypatch, is_committed=False)
 
     assert append(log, A, 2) == VersionConflict(A, expected=2, found=1)
     assert append(log, A, 1) == Appended(2)

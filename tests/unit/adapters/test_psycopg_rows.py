@@ -26,15 +26,21 @@ def test_what_would_not_arrive_as_it_is_does_not_go_as_json(value: Value) -> Non
     assert as_json([{"id": "a", "n": value}]) is None
 
 
+async def opened(database: str) -> ViewStore:
+    """Give the views of a database, with a table of things."""
+    adapter = connect(database)
+    assert adapter.views is not None
+    views = await adapter.views()
+    await views.create([CREATE])
+    return views
+
+
 async def rows(views: ViewStore) -> list[tuple[str, int | None]]:
     return [(row["id"], row["n"]) for row in await views.query(Statement("SELECT id, n FROM things ORDER BY n"))]
 
 
 async def test_rows_arrive_as_they_are_however_many_there_are(postgres_database: str) -> None:
-    adapter = connect(postgres_database)
-    assert adapter.views is not None
-    views = await adapter.views()
-    await views.create([CREATE])
+    views = await opened(postgres_database)
     given = [(text, number) for number, text in enumerate([*TEXTS, "\\u0000", "a" * 10_000])]
 
     await views.apply("things", 0, 1, [Statement(INSERT, [{"id": text, "n": n} for text, n in given])])
@@ -48,10 +54,7 @@ async def test_rows_arrive_as_they_are_however_many_there_are(postgres_database:
 
 
 async def test_many_rows_with_an_unusual_value_arrive_too(postgres_database: str) -> None:
-    adapter = connect(postgres_database)
-    assert adapter.views is not None
-    views = await adapter.views()
-    await views.create([CREATE])
+    views = await opened(postgres_database)
     both = "INSERT INTO things (id, n, body) VALUES (:id, :n, :body)"
 
     await views.apply("things", 0, 1, [Statement(INSERT, [{"id": "a", "n": True}] * MANY)])
@@ -62,10 +65,7 @@ async def test_many_rows_with_an_unusual_value_arrive_too(postgres_database: str
 
 
 async def test_many_rows_about_one_key_take_effect_one_after_the_other(postgres_database: str) -> None:
-    adapter = connect(postgres_database)
-    assert adapter.views is not None
-    views = await adapter.views()
-    await views.create([CREATE])
+    views = await opened(postgres_database)
     add = "UPDATE things SET n = n * 2 + :more WHERE id = :id"
 
     changes = [Statement(INSERT, [{"id": "a", "n": 0}]), Statement(add, [{"id": "a", "more": n} for n in range(10)])]

@@ -10,6 +10,7 @@ from stepbus.contracts.template import from_mapping
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.ports import EventStore, StoredRecord
 from stepbus.orchestrator.runtime.catalogue import FRESH_S, Catalogue
+from tests.support import projected
 from tests.support.logs import write
 from tests.support.world import memory_store
 
@@ -40,14 +41,7 @@ class Clock:
 
 
 def registration(version: str) -> e.TemplateRegistered:
-    template = from_mapping({"name": "order", "version": version, "steps": [{"name": "only"}]})
-    return e.TemplateRegistered(
-        namespace=template.namespace,
-        name=template.name,
-        version=template.version,
-        template_hash=template.hash,
-        template=template.canonical(),
-    )
+    return projected.registered(from_mapping({"name": "order", "version": version, "steps": [{"name": "only"}]}))
 
 
 async def registered(store: EventStore, version: str) -> None:

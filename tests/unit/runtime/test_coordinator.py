@@ -270,3 +270,23 @@ async def test_a_slow_disk_makes_rounds_larger_and_leaves_the_log_to_be_read() -
         store.released.set()
         await asyncio.gather(first, rest)
         assert store.commits == [1, 50]
+
+
+async def test_what_is_decided_is_seen_by_nobody_before_it_is_in_the_log() -> None:
+    store = Stuck(await memory_store())
+    store.released.set()
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        intent = request()
+        await parts.coordinator.submit(intent)
+        store.released.clear()
+        store.commits.clear()
+        decided = parts.coordinator.submit_all([completion(intent.command.task_id, "begin")])
+        await wait_until(lambda: bool(store.commits))
+        seen = await parts.desk.live_state(intent.command.task_id)
+        assert seen is not None
+        assert seen.version == 1
+        store.released.set()
+        await decided
+        seen = await parts.desk.live_state(intent.command.task_id)
+        assert seen is not None
+        assert seen.version == 2

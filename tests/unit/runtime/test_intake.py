@@ -227,6 +227,20 @@ async def test_a_failure_of_ours_keeps_the_message_and_does_not_loop(monkeypatch
         assert entry.problems[0].code == "internal.error"
 
 
+async def test_a_failure_of_ours_while_a_template_is_looked_for_does_not_loop_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def requested(*_: Any) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(intake_module, "requested", requested)
+    store = await memory_store()
+    async with serving(store, await memory_bus(), coordinate=False) as parts:
+        await parts.intake.apply(delivery("tasks", cloud_event("task.requested", {"template": "fork_and_join"})))
+        (entry,) = await quarantined(store)
+        assert entry.problems[0].code == "internal.error"
+
+
 async def test_binary_mode_is_read_too() -> None:
     async with serving(await memory_store(), await memory_bus(), coordinate=False) as parts:
         headers = {

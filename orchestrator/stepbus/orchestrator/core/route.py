@@ -78,9 +78,8 @@ def letters_of(origin: Origin, position: int, record: e.Record, stream: UUID, st
     """
     letters: list[Letter] = []
     for index, event in enumerate(record.events):
-        writer = _LETTERS.get(type(event))
-        if writer is not None:
-            letters += writer(origin, Place(position, index, record.meta, stream), event, state)
+        if type(event) in _LETTERS:
+            letters += route(origin, Place(position, index, record.meta, stream), event, state)
     return letters
 
 

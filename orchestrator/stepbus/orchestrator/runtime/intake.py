@@ -154,8 +154,7 @@ class Intake:
         except Refused as refusal:
             return _Told(delivery, _quarantine(delivery, refusal.problems))
         except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
-            _log.exception("a message of %s could not be applied", delivery.channel)
-            return _Told(delivery, _quarantine(delivery, (_internal(error),)))
+            return _failed(delivery, error)
 
     def _intent(
         self, delivery: Delivery, event: CloudEvent, message: messages.Message, now_ms: int
@@ -183,6 +182,8 @@ class Intake:
             found = await requested(message, cause, now_ms, self._coordinator.catalogue, self._reply_is_allowed)
         except StoreUnavailable as error:
             return _Told(delivery, error)
+        except Exception as error:  # noqa: BLE001 - as for what can't be read
+            return _failed(delivery, error)
         if isinstance(found, Rejection):
             problems = [problem.under("/data") for problem in found.problems]
             replyto = message.replyto if found.kind == "missing" else None
@@ -254,6 +255,11 @@ def _handed_over(entry: messages.QuarantineEntry) -> NoteIntent:
     except ValueError as error:
         raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
     return _quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
+
+
+def _failed(delivery: Delivery, error: Exception) -> _Told:
+    _log.exception("a message of %s could not be applied", delivery.channel, exc_info=error)
+    return _Told(delivery, _quarantine(delivery, (_internal(error),)))
 
 
 def _internal(error: Exception) -> Problem:
