@@ -7,6 +7,7 @@ SQLITE_BUSY_SNAPSHOT, and leaves a transaction open that could not be committed.
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic, sleep
 from typing import Any
 
 from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore
@@ -15,6 +16,7 @@ from stepbus.adapters.recorders.connections import OwnConnections
 from stepbus.adapters.recorders.errors import library_error
 
 BUSY_TIMEOUT_S = 5.0
+_BUSY_PAUSE_S = 0.005
 
 _FATAL = {
     sqlite3.SQLITE_CANTOPEN,
@@ -89,12 +91,25 @@ class SqliteDatastore(SQLiteDatastore):
         )
         try:
             for name, value in self._pragmas.items():
-                connection.execute(f"PRAGMA {name}={value}")
+                self._set(connection, name, value)
         except sqlite3.Error:
             connection.close()
             raise
         connection.row_factory = sqlite3.Row
         return connection
+
+    def _set(self, connection: sqlite3.Connection, name: str, value: str | int) -> None:
+        """Set a pragma; SQLite does not wait by itself while another connection makes a new file's journal a WAL."""
+        until = monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                connection.execute(f"PRAGMA {name}={value}")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or monotonic() > until:
+                    raise
+                sleep(_BUSY_PAUSE_S)
+            else:
+                return
 
     def _give_up(self, connection: sqlite3.Connection, error: BaseException) -> None:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & _PRIMARY_CODE
