@@ -10,6 +10,9 @@ MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# A lock names every package, so nothing is left to resolve; pip would take the newest of a package that another asks for
+# with an extra. `pip check` says whether the lock is whole.
+LOCKED := --no-deps --require-hashes
 # The extra `demo` (Node as a wheel) is apart: it is installed only where the machine has no Node of its own.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' $(UPGRADE)
@@ -24,13 +27,15 @@ help: ## say what can be made
 
 # All that development needs contains all that running needs, at the same versions.
 .venv/.run: requirements/run.txt pyproject.toml | .venv/.created
-	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) $(LOCKED) -r requirements/run.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip --quiet --disable-pip-version-check check
 	touch $@
 
 .venv/.dev: requirements/dev.txt pyproject.toml | .venv/.created
-	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) $(LOCKED) -r requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip --quiet --disable-pip-version-check check
 	touch $@ .venv/.run
 
 # The workers that Node runs, wherever a package-lock.json lies. A machine without Node gets it as a wheel, in .venv/bin.
@@ -93,7 +98,7 @@ servers: .venv/.run ## start NATS and PostgreSQL for trying out, until Ctrl-C
 
 .PHONY: lock
 lock: .venv/.created ## lock anew what pyproject.toml asks for (UPGRADE=--upgrade: the newest of each)
-	$(PIP) --require-hashes -r requirements/lock.txt
+	$(PIP) $(LOCKED) -r requirements/lock.txt
 	$(COMPILE) --extra nats --extra postgres --extra test --extra check -o requirements/dev.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra nats --extra postgres -c requirements/dev.txt -o requirements/run.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra demo -c requirements/dev.txt -o requirements/node.txt pyproject.toml
