@@ -10,6 +10,9 @@ import pytest
 from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 
 
+PYTHONS_OWN_SWITCH_S = 0.005
+
+
 class Knot:
     """Something that refers to itself, so that no reference count frees it."""
 
@@ -20,6 +23,7 @@ class Knot:
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     thresholds, switch_s = gc.get_threshold(), sys.getswitchinterval()
+    sys.setswitchinterval(PYTHONS_OWN_SWITCH_S)  # a test before may have left another
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
