@@ -9,7 +9,6 @@ import pytest
 
 from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 
-
 PYTHONS_OWN_SWITCH_S = 0.005
 
 
