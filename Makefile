@@ -60,7 +60,7 @@ demo: .venv/.run ## run the demo: an order fulfilled by a Python and a TypeScrip
 
 .PHONY: test
 test: .venv/.dev node-workers ## run every test, with real servers
-	tools/provide.sh postgres
+	tools/provide.sh servers
 	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm test --if-present); done
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report
@@ -92,14 +92,14 @@ bench-compare: .venv/.dev ## compare the workloads with those of a revision (BAS
 	$(BIN)/python -m tools.bench_compare '$(BASE)' --workloads '$(WORKLOADS)' --pairs $(PAIRS) --arguments='$(ARGUMENTS)'
 
 .PHONY: servers
-servers: .venv/.run ## start NATS and PostgreSQL for trying out, until Ctrl-C
-	tools/provide.sh postgres
+servers: .venv/.run ## start NATS, PostgreSQL, RabbitMQ, Redis and Kafka for trying out, until Ctrl-C
+	tools/provide.sh servers
 	exec $(BIN)/python -m tools.servers
 
 .PHONY: lock
 lock: .venv/.created ## lock anew what pyproject.toml asks for (UPGRADE=--upgrade: the newest of each)
 	$(PIP) $(LOCKED) -r requirements/lock.txt
-	$(COMPILE) --extra nats --extra postgres --extra test --extra check -o requirements/dev.txt pyproject.toml requirements/build.in
-	$(COMPILE) --extra nats --extra postgres -c requirements/dev.txt -o requirements/run.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra kafka --extra nats --extra postgres --extra rabbitmq --extra redis --extra test --extra check -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --extra kafka --extra nats --extra postgres --extra rabbitmq --extra redis -c requirements/dev.txt -o requirements/run.txt pyproject.toml requirements/build.in
 	$(COMPILE) --extra demo -c requirements/dev.txt -o requirements/node.txt pyproject.toml
 	$(COMPILE) -o requirements/lock.txt requirements/lock.in

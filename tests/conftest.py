@@ -14,10 +14,24 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg.sql import SQL, Identifier
 
-from tools.servers import Nats, Postgres, Server, nats_server, own_server, postgres_server
+from tools.servers import (
+    Kafka,
+    Nats,
+    Postgres,
+    RabbitMQ,
+    Redis,
+    Server,
+    nats_server,
+    own_server,
+    postgres_server,
+    server,
+)
 
 TESTS = Path(__file__).parent
-SERVER_FIXTURES = {"nats_url", "own_nats", "own_postgres", "postgres_database", "postgres_url"}
+SERVER_FIXTURES = {f"{kind}_url" for kind in ("kafka", "nats", "postgres", "rabbitmq", "redis")}
+SERVER_FIXTURES |= {f"own_{kind}" for kind in ("kafka", "nats", "postgres", "rabbitmq", "redis")} | {
+    "postgres_database"
+}
 
 # A deadline would be a timed test, and so would the check that examples are made fast enough. On CI the same commit
 # gets the same examples.
@@ -55,6 +69,27 @@ def postgres_url() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="session")
+def kafka_url() -> Iterator[str]:
+    """An Apache Kafka broker that all tests share: use `unique_name` for what you make on it."""
+    with server(Kafka()) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> Iterator[str]:
+    """A RabbitMQ broker that all tests share: use `unique_name` for what you make on it."""
+    with server(RabbitMQ()) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server that all tests share: use `unique_name` for what you make on it."""
+    with server(Redis()) as running:
+        yield running.url
+
+
 @pytest.fixture
 def postgres_database(postgres_url: str, unique_name: str) -> Iterator[str]:
     """The URL of an empty database, dropped after the test."""
@@ -70,6 +105,27 @@ def postgres_database(postgres_url: str, unique_name: str) -> Iterator[str]:
 def own_nats() -> Iterator[Server]:
     """A NATS server that this test alone uses and may kill, stop and start again."""
     with own_server(Nats()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Server]:
+    """A Kafka broker that this test alone uses and may kill, stop and start again."""
+    with own_server(Kafka()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_rabbitmq() -> Iterator[Server]:
+    """A RabbitMQ broker that this test alone uses and may kill, stop and start again."""
+    with own_server(RabbitMQ()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Server]:
+    """A Redis server that this test alone uses and may kill, stop and start again."""
+    with own_server(Redis()) as server:
         yield server
 
 

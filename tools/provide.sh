@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides what make cannot get from the lock files: a virtual environment, a PostgreSQL server, Node packages.
+# Provides what make cannot get from the lock files: a virtual environment, servers, Node packages.
 # Each is looked for first; Debian's or Ubuntu's packages fill the gap, with sudo where the user is not root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,12 +35,45 @@ venv() {
     "$python" -m venv --clear .venv
 }
 
+# Whether servers come from elsewhere: from a URL that is given, or as containers.
+given() {
+    [ -n "${!1:-}" ] || docker info >/dev/null 2>&1
+}
+
 postgres() {
-    if [ -n "${STEPBUS_TEST_POSTGRES_URL:-}" ] || docker info >/dev/null 2>&1 || command -v initdb >/dev/null ||
+    if given STEPBUS_TEST_POSTGRES_URL || command -v initdb >/dev/null ||
         compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
         return
     fi
     apt_install postgresql
+}
+
+rabbitmq() {
+    if given STEPBUS_TEST_RABBITMQ_URL || command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+        return
+    fi
+    apt_install rabbitmq-server
+}
+
+redis() {
+    given STEPBUS_TEST_REDIS_URL || command -v redis-server >/dev/null || apt_install redis-server
+}
+
+kafka() {
+    if given STEPBUS_TEST_KAFKA_URL || compgen -G '.venv/share/kafka/kafka_*.jar' >/dev/null; then
+        return
+    fi
+    command -v mvn >/dev/null || apt_install maven openjdk-17-jre-headless
+    say 'fetching Apache Kafka'
+    mvn --quiet --batch-mode --file tools/servers/kafka.pom.xml dependency:copy-dependencies \
+        -DoutputDirectory="$PWD/.venv/share/kafka" >&2
+}
+
+servers() {
+    postgres
+    rabbitmq
+    redis
+    kafka
 }
 
 node() {
@@ -58,6 +91,6 @@ node() {
 }
 
 case "${1:-}" in
-    venv | postgres | node) "$1" ;;
-    *) say 'usage: tools/provide.sh venv | postgres | node'; exit 2 ;;
+    venv | node | postgres | rabbitmq | redis | kafka | servers) "$1" ;;
+    *) say 'usage: tools/provide.sh venv | node | postgres | rabbitmq | redis | kafka | servers'; exit 2 ;;
 esac

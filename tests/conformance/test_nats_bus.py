@@ -19,7 +19,7 @@ from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Sent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
-from tools.servers.places import free_port
+from tools.servers.kinds import free_port
 
 
 class TestNatsBus(BusSuite):

@@ -14,7 +14,7 @@ from stepbus.adapters.nats.embedded import BINARY, EmbeddedServer
 from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive
 from stepbus.orchestrator.testing.waiting import wait_until
-from tools.servers.places import free_port
+from tools.servers.kinds import free_port
 
 PARENT = """
 import asyncio, pathlib, sys

@@ -9,14 +9,17 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tools.servers.kinds import KINDS, Kind, Nats, Postgres, ServerError
+from tools.servers.kinds import KINDS, Kafka, Kind, Nats, Postgres, RabbitMQ, Redis, ServerError
 from tools.servers.places import ContainerServer, GivenServer, LocalServer, Server, docker_answers
 
 __all__ = [
     "KINDS",
+    "Kafka",
     "Kind",
     "Nats",
     "Postgres",
+    "RabbitMQ",
+    "Redis",
     "Server",
     "ServerError",
     "nats_server",

@@ -1,9 +1,8 @@
 """Where a server runs: as a process of this machine, in a container, or at a URL that somebody gave."""
 
 import os
-import random
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from tools.servers.kinds import HOST, Kind, ServerError
+from tools.servers.kinds import Kind, ServerError, free_port
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
@@ -90,8 +89,9 @@ class LocalServer:
         raise ServerError(f"expected {self._kind.name} to be ready in {READY_TIMEOUT_S} s; it says:\n{self._said()}")
 
     def kill(self) -> None:
+        """End it and whatever it has started, which is in its session."""
         if self._process is not None:
-            self._process.kill()
+            self._end_all(self._process)
             self._process.wait()
             self._process = None
 
@@ -99,16 +99,19 @@ class LocalServer:
         if self._process is None:
             return
         self._process.send_signal(self._kind.stop_signal)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_S)
-            self._process = None
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
     def discard(self) -> None:
         """Stop it and delete its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _end_all(process: subprocess.Popen[bytes]) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -137,7 +140,7 @@ class ContainerServer:
         self._container = (
             DockerContainer(kind.image)
             .with_command(list(kind.container_command))
-            .with_envs(**kind.container_environment)
+            .with_envs(**kind.container_environment(self._port))
             .with_bind_ports(kind.container_port, self._port)
         )
         self._is_created = False
@@ -207,21 +210,6 @@ def answers(kind: Kind, port: int) -> bool:
         return kind.is_ready(port)
     except OSError:  # nobody listens there
         return False
-
-
-def free_port() -> int:
-    """Give a port that nobody listened on a moment ago.
-
-    It lies below the range that the kernel hands out to clients: while a server is down, a client that keeps trying to
-    connect could be given the server's own port, and would hold it.
-    """
-    chance = random.SystemRandom()
-    for _ in range(1000):
-        with socket.socket() as probe, suppress(OSError):
-            port = chance.randrange(20_000, 32_000)
-            probe.bind((HOST, port))
-            return port
-    raise ServerError("expected a free port between 20000 and 32000, but found none in 1000 tries")
 
 
 @cache

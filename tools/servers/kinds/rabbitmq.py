@@ -1,0 +1,57 @@
+"""RabbitMQ."""
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.servers.kinds.kind import HOST, Kind, find_binary, free_port
+
+# Debian's own script, and not what it puts on PATH, which becomes another user in a session of its own.
+_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")
+
+# A node and a port mapper of its own, in its own folder, whatever runs beside it and whatever the machine has set up.
+_START = """
+printf 'vm_memory_high_watermark.absolute = 512MB\\ndisk_free_limit.absolute = 50MB\\n' >rabbitmq.conf
+printf '[].\\n' >plugins
+epmd &
+exec "$0"
+"""
+
+
+class RabbitMQ(Kind):
+    """RabbitMQ from the machine's packages."""
+
+    name = "RabbitMQ"
+    environment_variable = "STEPBUS_TEST_RABBITMQ_URL"
+    image = "rabbitmq:4"
+    container_port = 5672
+
+    def url(self, port: int) -> str:
+        return f"amqp://guest:guest@{HOST}:{port}/"
+
+    def command(self, port: int) -> Sequence[str]:
+        hint = "on Debian and Ubuntu: apt-get install rabbitmq-server"
+        binary = str(_SCRIPT) if _SCRIPT.exists() else find_binary("rabbitmq-server", *_FOLDERS, hint=hint)
+        settings = {
+            "HOME": ".",
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_PORT": free_port(),
+            "RABBITMQ_CONFIG_FILE": "./rabbitmq.conf",
+            "RABBITMQ_CONF_ENV_FILE": "./none",
+            "RABBITMQ_DIST_PORT": free_port(),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": "./plugins",
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_LOG_BASE": "./log",
+            "RABBITMQ_MNESIA_BASE": "./data",
+            "RABBITMQ_NODENAME": "stepbus@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_PORT": port,
+            "RABBITMQ_PID_FILE": "./pid",
+        }
+        return ("env", *(f"{name}={value}" for name, value in settings.items()), "bash", "-ec", _START, binary)
+
+    def is_ready(self, port: int) -> bool:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
