@@ -28,7 +28,7 @@ from tests.support.command_line import ROOT, STEPBUS, environment
 from tests.support.ledger import FILE, effects
 from tests.support.nemesis import Client, Member, Victim, every_task, seed_of, torment
 from tools.servers import Server
-from tools.servers.places import free_port
+from tools.servers.kinds import free_port
 
 _log = logging.getLogger(__name__)
 
