@@ -80,3 +80,8 @@ class Kafka(Kind):
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(struct.pack(">i", len(ask_versions)) + ask_versions)
             return len(connection.recv(4)) == struct.calcsize(">i")
+
+    def version(self, _url: str) -> str:
+        """Give the version of the artifacts: the protocol tells none."""
+        (jar,) = JARS.glob("kafka_*.jar")
+        return jar.stem.rpartition("-")[2]

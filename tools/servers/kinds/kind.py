@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
 
@@ -43,6 +44,10 @@ class Kind(ABC):
             OSError: nobody listens at the port.
         """
 
+    @abstractmethod
+    def version(self, url: str) -> str:
+        """Give the version of the server that runs there."""
+
     def container_environment(self, port: int) -> Mapping[str, str]:
         """Give the environment of its container, which is reached by this port."""
         del port
@@ -55,6 +60,14 @@ class Kind(ABC):
     def preparation(self) -> Sequence[str] | None:
         """Give the command that makes what its first start needs, run in its data folder as its user."""
         return None
+
+
+def port_of(url: str) -> int:
+    """Give the port that a URL names."""
+    port = urlsplit(url).port
+    if port is None:
+        raise ServerError(f"expected a URL with a port, found {url}")
+    return port
 
 
 def find_binary(name: str, *folders: str, hint: str) -> str:

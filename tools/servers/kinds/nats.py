@@ -1,9 +1,10 @@
 """NATS."""
 
+import json
 import socket
 from collections.abc import Sequence
 
-from tools.servers.kinds.kind import HOST, Kind, find_binary
+from tools.servers.kinds.kind import HOST, Kind, find_binary, port_of
 
 
 class Nats(Kind):
@@ -25,3 +26,8 @@ class Nats(Kind):
     def is_ready(self, port: int) -> bool:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             return b'"jetstream":true' in connection.recv(4096)
+
+    def version(self, url: str) -> str:
+        with socket.create_connection((HOST, port_of(url)), timeout=5) as connection:
+            told: str = json.loads(connection.recv(4096).removeprefix(b"INFO ").partition(b"\r\n")[0])["version"]
+            return told

@@ -50,6 +50,13 @@ class Postgres(Kind):
             return False
         return True
 
+    def version(self, url: str) -> str:
+        import psycopg  # noqa: PLC0415 - as above
+
+        with psycopg.connect(url) as connection:
+            number = connection.info.server_version
+        return f"{number // 10_000}.{number % 10_000}"
+
     @staticmethod
     def _binary(name: str) -> str:
         by_version = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))

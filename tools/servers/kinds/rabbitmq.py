@@ -1,10 +1,11 @@
 """RabbitMQ."""
 
 import socket
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.servers.kinds.kind import HOST, Kind, find_binary, free_port
+from tools.servers.kinds.kind import HOST, Kind, find_binary, free_port, port_of
 
 # Debian's own script, and not what it puts on PATH, which becomes another user in a session of its own.
 _SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -55,3 +56,12 @@ class RabbitMQ(Kind):
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             return connection.recv(1) == b"\x01"
+
+    def version(self, url: str) -> str:
+        with socket.create_connection((HOST, port_of(url)), timeout=5) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            said = connection.recv(4096)
+        name = b"\x07versionS"  # a field of the server's properties: its name, a long string, that string's length
+        at = said.index(name) + len(name)
+        (length,) = struct.unpack_from(">I", said, at)
+        return said[at + 4 : at + 4 + length].decode()

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 
-from tools.servers.kinds.kind import HOST, Kind, find_binary
+from tools.servers.kinds.kind import HOST, Kind, find_binary, port_of
 
 
 class Redis(Kind):
@@ -26,3 +26,9 @@ class Redis(Kind):
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64) == b"+PONG\r\n"
+
+    def version(self, url: str) -> str:
+        with socket.create_connection((HOST, port_of(url)), timeout=5) as connection:
+            connection.sendall(b"INFO server\r\n")
+            said = connection.recv(8192).decode()
+        return said.partition("redis_version:")[2].partition("\r\n")[0]
