@@ -436,7 +436,7 @@ async def test_an_answer_is_sent_again_until_it_is_confirmed_and_only_then_is_th
 
     async def unsure(messages: Any) -> Any:
         answers = await publish(messages)
-        if len(left) < 3:
+        if messages[0].channel != "tasks" and len(left) < 3:
             left.append(await coordinator.left_over("python"))
             return [NotSent("no confirm") for _ in answers]
         return answers

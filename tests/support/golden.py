@@ -43,6 +43,13 @@ ERROR: Final = m.StepError(
     retry_after=1.5,
     details={"reason": "insufficient funds", "left": None},
 )
+SERVED: Final = m.ServedHandler(
+    handler="ecommerce.charge_card",
+    contract=1,
+    input_schema={"type": "object", "required": ["context"], "properties": {"context": {"required": ["order_id"]}}},
+    result_schema={"type": "object", "properties": {"paid": {"type": "boolean"}}},
+    error_schema=True,
+)
 META: Final = e.Metadata(
     at_ms=AT_MS, tenant="acme", correlation_id=str(TASK), causation_id=REQUEST, actor="worker/worker-1"
 )
@@ -67,6 +74,7 @@ def messages() -> Iterator[m.Message]:
     yield m.StepCompleted.model_validate(attempt | {"result": {"total": 25.0, "checked": True, "items": []}})
     yield m.StepFailed.model_validate(attempt | {"error": ERROR})
     yield m.StepHeartbeat.model_validate(attempt | {"progress": {"done": 3, "of": 10}})
+    yield m.WorkerAnnounced(worker="worker-1", handlers=(SERVED,))
     yield m.StepRequested(
         task_id=TASK,
         step="charge_card",
@@ -122,6 +130,7 @@ def events(template: TaskTemplate) -> Iterator[e.Event]:
     yield e.TemplateRegistered.model_validate(
         names | {"template_hash": template.hash, "template": template.canonical()}
     )
+    yield e.WorkerAnnounced(worker="worker-1", handlers=(SERVED,))
     yield e.MessageQuarantined(
         channel="results.3",
         body=BODY,

@@ -2,7 +2,7 @@
 
 | channel | who writes | who reads |
 |---|---|---|
-| `tasks` | clients | coordinators |
+| `tasks` | clients; workers, when they come up | coordinators |
 | `jobs.<queue>` | relay | workers |
 | `results.<partition>` | workers | coordinators, all partitions at once as `results.*` |
 | `events` | relay | anybody |

@@ -6,7 +6,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from stepbus.contracts.messages import ANSWERS, MESSAGES, REQUESTS
+from stepbus.contracts.messages import ANNOUNCEMENTS, ANSWERS, MESSAGES, REQUESTS
 from stepbus.contracts.schemas.asyncapi import asyncapi
 from tests.support.golden import GOLDEN
 
@@ -51,7 +51,7 @@ def test_stepbus_receives_what_clients_and_workers_send_and_sends_the_rest() -> 
         for reference in operation["messages"]
     }
 
-    assert received == {message.TYPE for message in (*REQUESTS, *ANSWERS)}
+    assert received == {message.TYPE for message in (*REQUESTS, *ANSWERS, *ANNOUNCEMENTS)}
 
 
 def test_the_parameters_of_an_address_are_explained() -> None:

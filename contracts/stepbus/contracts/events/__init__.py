@@ -25,6 +25,7 @@ from stepbus.contracts.events.shapes import (
     STREAMS,
     TASK,
     TASK_EVENTS,
+    WORKER,
     AnswerIgnored,
     Event,
     MessageQuarantined,
@@ -46,6 +47,7 @@ from stepbus.contracts.events.shapes import (
     TaskReopened,
     TaskResolvedManually,
     TemplateRegistered,
+    WorkerAnnounced,
 )
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "TASK",
     "TASK_EVENTS",
     "UPCASTERS",
+    "WORKER",
     "AnswerIgnored",
     "Event",
     "MessageQuarantined",
@@ -83,6 +86,7 @@ __all__ = [
     "TemplateRegistered",
     "Upcaster",
     "Upcasters",
+    "WorkerAnnounced",
     "decode_record",
     "encode_record",
 ]

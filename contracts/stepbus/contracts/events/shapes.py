@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from stepbus.contracts.messages import StepError
+from stepbus.contracts.messages import ServedHandler, StepError
 from stepbus.contracts.problems import Problem
 from stepbus.contracts.values import value
 
@@ -16,7 +16,7 @@ CATALOGUE_STREAM = uuid5(STREAMS, "catalogue")
 
 _T = TypeVar("_T")
 
-TASK, CATALOGUE, QUARANTINE, IGNORED = "task", "catalogue", "quarantine", "ignored"
+TASK, CATALOGUE, WORKER, QUARANTINE, IGNORED = "task", "catalogue", "worker", "quarantine", "ignored"
 
 Milliseconds = Annotated[int, Field(description="milliseconds since the Unix epoch, UTC")]
 
@@ -233,6 +233,16 @@ class TemplateRegistered(Event):
 
 
 @value(kw_only=True)
+class WorkerAnnounced(Event):
+    """A worker serves these handlers from now on, and no others; kept only where that is not what it served before."""
+
+    TYPE: ClassVar[str] = "WorkerAnnounced"
+
+    worker: str
+    handlers: tuple[ServedHandler, ...]
+
+
+@value(kw_only=True)
 class MessageQuarantined(Event):
     """A message could not be applied. It is kept whole: `body` is base64."""
 
@@ -288,6 +298,7 @@ TASK_EVENTS: tuple[type[Event], ...] = (
 EVENTS: tuple[type[Event], ...] = (
     *TASK_EVENTS,
     TemplateRegistered,
+    WorkerAnnounced,
     MessageQuarantined,
     MessageResubmitted,
     AnswerIgnored,

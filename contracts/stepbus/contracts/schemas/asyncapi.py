@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from stepbus.contracts import messages
 from stepbus.contracts.envelope import CONTENT_TYPE, CloudEvent
-from stepbus.contracts.messages import ANSWERS, MESSAGES, REQUESTS, Message
+from stepbus.contracts.messages import ANNOUNCEMENTS, ANSWERS, MESSAGES, REQUESTS, Message
 from stepbus.contracts.schemas.generator import Generator
 
 _REPLIES: Final[tuple[type[Message], ...]] = (messages.TaskAccepted, messages.TaskRejected)
@@ -22,7 +22,7 @@ _PUBLIC: Final[tuple[type[Message], ...]] = (
 )
 _PREFIX: Final = {"default": "stepbus", "description": "what the names of all channels of one stepbus begin with"}
 _CHANNELS: Final[dict[str, tuple[str, str, str, Sequence[type[Message]]]]] = {
-    "tasks": ("", "receive", "what clients ask for", REQUESTS),
+    "tasks": ("", "receive", "what clients ask for, and workers announce", (*REQUESTS, *ANNOUNCEMENTS)),
     "jobs": (
         "queue",
         "send",

@@ -8,41 +8,21 @@ import hashlib
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-from pydantic.functional_validators import BeforeValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
 from stepbus.contracts import codec
-from stepbus.contracts.messages import StepName, TemplateName
+from stepbus.contracts.messages import HandlerName, JsonSchema, StepName, TemplateName
 from stepbus.contracts.template.duration import Duration, Timeout
 from stepbus.contracts.template.version import Version
-from stepbus.contracts.validation import found
 
 MAX_EDGES = 50_000
 MAX_ATTEMPTS = 100
 MAX_ENVIRONMENTS = 32
 MAX_DESCRIPTION = 4096
-MAX_HANDLER = 128
-HANDLER = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
 DEFAULT_FIRST_DELAY_MS = 1_000
 DEFAULT_LONGEST_DELAY_MS = 30_000
 
-
-def _schema(value: Any) -> Any:
-    if value is None or isinstance(value, dict | bool):
-        return value
-    raise PydanticCustomError(
-        "template.type", "expected a JSON Schema, an object or true or false, found {found}", {"found": found(value)}
-    )
-
-
-Handler = Annotated[str, Field(pattern=f"^{HANDLER}$", max_length=MAX_HANDLER)]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
-JsonSchema = Annotated[
-    dict[str, Any] | bool | None,
-    BeforeValidator(_schema),
-    WithJsonSchema({"type": ["object", "boolean", "null"], "description": "a JSON Schema, draft 2020-12"}),
-]
 
 
 class _Part(BaseModel):
@@ -73,8 +53,8 @@ class StepDocument(_Part):
 
     name: StepName
     description: Description = ""
-    handler: Handler = Field(default_factory=str)
-    queue: Handler = Field(default_factory=str)
+    handler: HandlerName = Field(default_factory=str)
+    queue: HandlerName = Field(default_factory=str)
     depends_on: Annotated[tuple[str, ...], Field(strict=False)] = ()
     retry: RetryPolicy = RetryPolicy()
     timeout: Timeout = 300_000
@@ -86,8 +66,8 @@ class StepDocument(_Part):
 class StepTemplate(StepDocument):
     """A step, with all that it runs by."""
 
-    handler: Handler
-    queue: Handler
+    handler: HandlerName
+    queue: HandlerName
 
 
 class _TaskFields(_Part):

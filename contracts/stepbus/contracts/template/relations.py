@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from stepbus.contracts.messages import MAX_STEPS, STEP_NAME
+from stepbus.contracts.messages import HANDLER, MAX_HANDLER, MAX_STEPS, STEP_NAME
 from stepbus.contracts.problems import Problem, escape_pointer
 from stepbus.contracts.schema import schema_problems
-from stepbus.contracts.template.model import HANDLER, MAX_EDGES, MAX_ENVIRONMENTS, MAX_HANDLER
+from stepbus.contracts.template.model import MAX_EDGES, MAX_ENVIRONMENTS
 from stepbus.contracts.template.overlay import Object, View, base_view, objects, overlaid
 from stepbus.contracts.template.resolve import handler_of
 from stepbus.contracts.template.suggest import Suggestions

@@ -34,6 +34,7 @@ _KINDS: Final = {
     "missing": "template.missing_key",
     "extra_forbidden": "template.unknown_key",
     "string_too_long": "template.too_long",
+    "schema.invalid": "template.type",
 }
 _BOUNDS: Final = frozenset({"string_pattern_mismatch", "greater_than_equal", "less_than_equal", "literal_error"})
 _LIMITS: Final = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
@@ -63,8 +64,8 @@ def _describe(detail: "ErrorDetails", suggestions: Suggestions) -> tuple[str, st
     kind = detail["type"]
     keys = [token for token in detail["loc"] if isinstance(token, str)]
     key = "environments" if keys[-1:] == [KEY_ITSELF] else keys[-1] if keys else ""
-    if kind.startswith("template."):
-        return kind, message_of(detail)
+    if "." in kind:
+        return _KINDS.get(kind, kind), message_of(detail)
     if kind == "extra_forbidden":
         known = _model_at(keys[:-1]).model_fields
         return _KINDS[kind], f"expected a known key, found {keys[-1]!r}{suggestions.nearest(keys[-1], known)}"

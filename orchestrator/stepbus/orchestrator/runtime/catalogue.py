@@ -10,6 +10,7 @@ from stepbus.contracts.template import TaskTemplate, from_mapping, semver_key
 from stepbus.orchestrator.core.decide import Decision, Rejection
 from stepbus.orchestrator.core.plan import Plan
 from stepbus.orchestrator.ports import EventStore
+from stepbus.orchestrator.runtime.workers import Workers
 
 FRESH_S = 0.25
 """How long what was read of the log is taken for all that it holds."""
@@ -32,6 +33,7 @@ class Catalogue:
         self._plans: dict[str, Plan] = {}
         self._versions: dict[tuple[str, str], dict[str, str]] = {}
         self._highest: dict[tuple[str, str], str] = {}
+        self.workers = Workers(store)
         self.version = 0
         self.events = 0
 

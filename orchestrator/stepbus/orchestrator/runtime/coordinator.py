@@ -25,8 +25,17 @@ from stepbus.orchestrator.runtime.asked import Answers, Asked, Undecidable, Work
 from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.clock import StoreClock
 from stepbus.orchestrator.runtime.follow import Committed
-from stepbus.orchestrator.runtime.intents import Cause, Intent, NoteIntent, Outcome, RegisterIntent, TaskIntent
+from stepbus.orchestrator.runtime.intents import (
+    AnnounceIntent,
+    Cause,
+    Intent,
+    NoteIntent,
+    Outcome,
+    RegisterIntent,
+    TaskIntent,
+)
 from stepbus.orchestrator.runtime.tasks import TaskInHand, Tasks
+from stepbus.orchestrator.runtime.workers import worker_stream
 
 _log = logging.getLogger(__name__)
 _TRIES = 8
@@ -172,6 +181,8 @@ class Coordinator:
                     draft.tasks[task_id.int] = kept
             elif type(intent) is RegisterIntent:
                 await self.catalogue.refresh()
+            elif type(intent) is AnnounceIntent:
+                await self.catalogue.workers.refresh()
         if wanted:
             found = await asyncio.gather(*map(self.tasks.refreshed, wanted.values()))
             draft.fresh.update(wanted)
@@ -184,6 +195,8 @@ class Coordinator:
                 self._prepare_task(draft, work, intent)
             case RegisterIntent():
                 self._prepare_registration(draft, work, intent)
+            case AnnounceIntent():
+                self._prepare_announcement(draft, work, intent)
             case NoteIntent(stream, category, event, cause, expected):
                 record = e.Record(expected + 1, cause.metadata(draft.at_ms), (event,))
                 self._add(draft, work, Append(stream, expected, category, e.encode_record(record)), record)
@@ -238,6 +251,20 @@ class Coordinator:
         append = Append(e.CATALOGUE_STREAM, self.catalogue.version, e.CATALOGUE, e.encode_record(record))
         draft.has_registration = True
         self._add(draft, work, append, record)
+
+    def _prepare_announcement(self, draft: _Round, work: Work, intent: AnnounceIntent) -> None:
+        """Add what the worker serves, unless it said the same last."""
+        announced = intent.announced
+        stream = worker_stream(intent.cause.tenant, announced.worker)
+        workers = self.catalogue.workers
+        if workers.says_the_same(stream, announced.handlers):
+            work.answer(Outcome(stream))
+            return
+        before = workers.find(stream)
+        version = 0 if before is None else before.version
+        event = e.WorkerAnnounced(worker=announced.worker, handlers=announced.handlers)
+        record = e.Record(version + 1, intent.cause.metadata(draft.at_ms), (event,))
+        self._add(draft, work, Append(stream, version, e.WORKER, e.encode_record(record)), record)
 
     def _add(self, draft: _Round, work: Work, append: Append, record: e.Record, task: TaskInHand | None = None) -> None:
         draft.prepared.append(_Prepared(work, append, record, task))

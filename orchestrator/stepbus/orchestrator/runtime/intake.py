@@ -21,14 +21,15 @@ from uuid import uuid5
 from stepbus.contracts import events as e
 from stepbus.contracts import messages
 from stepbus.contracts.envelope import CloudEvent
-from stepbus.contracts.problems import Problem, Refused, refuse
+from stepbus.contracts.problems import MAX_PROBLEMS, Problem, Refused, refuse
+from stepbus.contracts.schema import schema_problems
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.decide import Rejection
 from stepbus.orchestrator.core.route import Origin
 from stepbus.orchestrator.ports import Bus, Delivery, StoreUnavailable, Subscription
 from stepbus.orchestrator.runtime.asked import Answer, Undecidable
 from stepbus.orchestrator.runtime.coordinator import Coordinator
-from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, TaskIntent, ignored
+from stepbus.orchestrator.runtime.intents import AnnounceIntent, Cause, NoteIntent, Outcome, TaskIntent, ignored
 from stepbus.orchestrator.runtime.requests import requested
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 _RECEIVE_S = 0.2
 _HAND_BACK_S = 1.0
 _BATCHES_UNDER_WAY = 8
+
+_Intent = TaskIntent | AnnounceIntent | NoteIntent
 
 
 class _Told(NamedTuple):
@@ -45,7 +48,7 @@ class _Told(NamedTuple):
     """
 
     delivery: Delivery
-    intent: TaskIntent | NoteIntent | StoreUnavailable
+    intent: _Intent | StoreUnavailable
     request: messages.TaskRequested | None = None
 
 
@@ -109,9 +112,9 @@ class Intake:
                 answers[place] = answer
         return answers
 
-    async def _answers(self, intents: Sequence[TaskIntent | NoteIntent | StoreUnavailable]) -> list[Answer]:
+    async def _answers(self, intents: Sequence[_Intent | StoreUnavailable]) -> list[Answer]:
         """Have what is asked decided; what can't be asked now is its own answer."""
-        asked = [intent for intent in intents if isinstance(intent, TaskIntent | NoteIntent)]
+        asked = [intent for intent in intents if not isinstance(intent, StoreUnavailable)]
         answered = await self._coordinator.submit_all(asked)
         if len(asked) == len(intents):
             return answered
@@ -156,9 +159,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - our fault, not the message's: it must be kept, and must not loop
             return _failed(delivery, error)
 
-    def _intent(
-        self, delivery: Delivery, event: CloudEvent, message: messages.Message, now_ms: int
-    ) -> TaskIntent | NoteIntent:
+    def _intent(self, delivery: Delivery, event: CloudEvent, message: messages.Message, now_ms: int) -> _Intent:
         kind = delivery.channel.partition(".")[0]
         if isinstance(message, messages.Answer) and kind == "results":
             return self._answered(event, message, now_ms)
@@ -166,6 +167,8 @@ class Intake:
             case "tasks", messages.TaskCancelRequested():
                 command = c.CancelTask(message.task_id, message.reason, now_ms)
                 return TaskIntent(command, _cause(event, f"client{event.source}"))
+            case "tasks", messages.WorkerAnnounced():
+                return _announced(message, _cause(event, f"worker/{message.worker}"))
             case "results", messages.QuarantineEntry():
                 return _handed_over(message)
         raise refuse("message.wrong_channel", f"expected no {event.type} on {delivery.channel}", "/type")
@@ -196,7 +199,7 @@ class Intake:
 
 def _note(told: _Told, answer: Answer) -> NoteIntent | None:
     """Give what is to be kept of a message that was not taken; None if it was kept, or is to go back."""
-    if not isinstance(told.intent, TaskIntent):
+    if not isinstance(told.intent, TaskIntent | AnnounceIntent):
         return None
     if isinstance(answer, Undecidable):
         return _quarantine(told.delivery, (_internal(answer),))
@@ -255,6 +258,24 @@ def _handed_over(entry: messages.QuarantineEntry) -> NoteIntent:
     except ValueError as error:
         raise refuse("message.invalid", f"expected base64 and a code, but {error}", "/data") from error
     return _quarantine(Delivery(entry.channel, body, {}, 1), (problem,))
+
+
+def _announced(announced: messages.WorkerAnnounced, cause: Cause) -> AnnounceIntent:
+    """Give what a worker says that it serves.
+
+    Raises:
+        Refused: a schema in it can't be used.
+    """
+    problems = [
+        problem
+        for number, served in enumerate(announced.handlers)
+        for name in ("input_schema", "result_schema", "error_schema")
+        if (schema := getattr(served, name)) is not None
+        for problem in schema_problems(schema, f"/data/handlers/{number}/{name}")
+    ]
+    if problems:
+        raise Refused(problems[:MAX_PROBLEMS])
+    return AnnounceIntent(announced, cause)
 
 
 def _failed(delivery: Delivery, error: Exception) -> _Told:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from stepbus.contracts import events as e
+from stepbus.contracts.messages import WorkerAnnounced
 from stepbus.contracts.template import TaskTemplate
 from stepbus.orchestrator.core.commands import Command
 from stepbus.orchestrator.core.decide import Rejection
@@ -45,6 +46,13 @@ class RegisterIntent(NamedTuple):
     cause: Cause
 
 
+class AnnounceIntent(NamedTuple):
+    """Keep what a worker serves, if that is new."""
+
+    announced: WorkerAnnounced
+    cause: Cause
+
+
 class NoteIntent(NamedTuple):
     """Put one event into a stream that is the event's alone.
 
@@ -58,7 +66,7 @@ class NoteIntent(NamedTuple):
     expected: int = 0
 
 
-Intent = TaskIntent | RegisterIntent | NoteIntent
+Intent = TaskIntent | RegisterIntent | AnnounceIntent | NoteIntent
 
 
 class Outcome(NamedTuple):

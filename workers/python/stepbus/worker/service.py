@@ -14,6 +14,7 @@ from stepbus.contracts.messages import StepError, StepFailed, StepHeartbeat
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.ports import Bus, Delivery, NotSent, Sent, Subscription
 from stepbus.worker import answer
+from stepbus.worker.announcement import announce, announcement
 from stepbus.worker.answer import Ending
 from stepbus.worker.attempt import Attempt
 from stepbus.worker.hand import Hand, InHand
@@ -45,6 +46,7 @@ class Service:
         self._subscriptions: dict[str, Subscription] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._keeping: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to receive from every queue. That the channels are there is the coordinator's work.
@@ -59,6 +61,8 @@ class Service:
                 )
         self._outbox.start()
         self._keeping = asyncio.create_task(self._hand.keep(self._options.extend_every_s), name="stepbus-keep")
+        message = announcement(self._options.name, self._source, self._handlers)
+        self._announcing = asyncio.create_task(announce(self._bus, message), name="stepbus-announce")
         self._loops = [
             asyncio.create_task(self._receive_all(subscription), name=f"stepbus-{queue}")
             for queue, subscription in self._subscriptions.items()
@@ -67,6 +71,8 @@ class Service:
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Receive no more, let what runs finish within the grace (or until `hurry`), and give back the rest."""
+        if self._announcing is not None:
+            self._announcing.cancel()
         await self._hand.close()
         for subscription in self._subscriptions.values():
             await subscription.close()

@@ -1,32 +1,43 @@
-"""The messages that cross the bus: what a CloudEvent of each type carries in `data`.
+"""The shape of each message, and of what they share."""
 
-A client and a worker need these shapes and nothing else of ours. What we read from workers tolerates unknown fields, so
-that a newer worker can talk to an older coordinator; what a client asks for does not, so that a misspelt field is not a
-lost wish.
-"""
-
-from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
-from stepbus.contracts import envelope
-from stepbus.contracts.envelope import CloudEvent
-from stepbus.contracts.problems import Problem, Refused, refuse
-from stepbus.contracts.validation import found, problems_of
+from stepbus.contracts.problems import Problem
+from stepbus.contracts.validation import found
 
 SCHEMA_ROOT = "https://stepbus.dev/schemas"
 
 MAX_STEPS = 10_000
 STEP_NAME = "[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}"
+MAX_HANDLER = 128
+HANDLER = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+MAX_ANNOUNCED = 1_000
+
+
+def _schema(value: Any) -> Any:
+    if value is None or isinstance(value, dict | bool):
+        return value
+    raise PydanticCustomError(
+        "schema.invalid", "expected a JSON Schema, an object or true or false, found {found}", {"found": found(value)}
+    )
+
 
 StepName = Annotated[str, Field(pattern=f"^{STEP_NAME}$")]
 TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Attempt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(max_length=4096)]
 Token = Annotated[str, Field(min_length=1, max_length=256)]
+HandlerName = Annotated[str, Field(pattern=f"^{HANDLER}$", max_length=MAX_HANDLER)]
+JsonSchema = Annotated[
+    dict[str, Any] | bool | None,
+    BeforeValidator(_schema),
+    WithJsonSchema({"type": ["object", "boolean", "null"], "description": "a JSON Schema, draft 2020-12"}),
+]
 TaskId = Annotated[UUID, Field(strict=False)]  # strict, pydantic would take no text for it
 
 
@@ -161,6 +172,48 @@ class StepHeartbeat(Answer):
     progress: Any = None
 
 
+class ServedHandler(BaseModel):
+    """A handler that a worker serves.
+
+    Shape: `contract` is the version of `step.requested` that it understands. The schemas, where it names any, are of
+    what it demands as inputs (`{"context", "results"}`), what it gives as result, and the `details` of its errors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    handler: HandlerName
+    contract: Annotated[int, Field(ge=1)]
+    input_schema: JsonSchema = None
+    result_schema: JsonSchema = None
+    error_schema: JsonSchema = None
+
+
+class WorkerAnnounced(Message):
+    """A worker has come up, and serves these handlers from now on: all of them, in place of what it said before.
+
+    Shape: `worker` is a name that it keeps; each handler stands there once for each `contract`. None at all says that
+    the worker is gone for good.
+    """
+
+    TYPE: ClassVar[str] = "worker.announced"
+
+    worker: Annotated[str, Field(min_length=1, max_length=256)]
+    handlers: Annotated[tuple[ServedHandler, ...], Field(strict=False, max_length=MAX_ANNOUNCED)]
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        seen: set[tuple[str, int]] = set()
+        for served in self.handlers:
+            if (served.handler, served.contract) in seen:
+                raise PydanticCustomError(
+                    "message.handler_twice",
+                    "expected each handler once for each contract, found {handler} again",
+                    {"handler": served.handler},
+                )
+            seen.add((served.handler, served.contract))
+        return self
+
+
 class TaskAccepted(Message):
     """The task is in the log, at this position."""
 
@@ -234,59 +287,3 @@ class QuarantineEntry(Message):
     pointer: str
     reason: str
     body: str
-
-
-REQUESTS: tuple[type[Request], ...] = (TaskRequested, TaskCancelRequested)
-ANSWERS: tuple[type[Answer], ...] = (StepCompleted, StepFailed, StepHeartbeat)
-PUBLISHED: tuple[type[Message], ...] = (
-    StepRequested,
-    TaskAccepted,
-    TaskRejected,
-    TaskCompleted,
-    TaskFailed,
-    TaskCancelled,
-    TaskReopened,
-    TaskResolvedManually,
-    QuarantineEntry,
-)
-MESSAGES: tuple[type[Message], ...] = (*REQUESTS, *ANSWERS, *PUBLISHED)
-
-_BY_TYPE: Final = {message.TYPE: message for message in MESSAGES}
-_BY_NAME: Final = {(message.TYPE, uri): message for message in MESSAGES for uri in (None, message.dataschema())}
-"""By what an event says of its type and its schema, which it need not name."""
-
-
-def read(event: CloudEvent) -> Message:
-    """Give the message that an event carries.
-
-    Raises:
-        Refused: `message.unknown_type`; `message.unknown_version`, its `dataschema` is not the one of this release; or
-            `message.missing`, `message.unknown_key`, `message.invalid`, each with a pointer below `/data`.
-    """
-    message_type = _BY_NAME.get((event.type, event.dataschema))
-    if message_type is None:
-        raise _unknown(event)
-    try:
-        message: Message = message_type.__pydantic_validator__.validate_python(event.data)  # model_validate, sooner
-    except ValidationError as error:
-        raise Refused(problems_of(error, "message", "/data")) from error
-    return message
-
-
-def read_body(body: bytes, headers: Mapping[str, str] | None = None) -> tuple[CloudEvent, Message]:
-    """Give the event that a body, or headers and a body, hold, and the message that it carries.
-
-    Raises:
-        Refused: as for `envelope.read` and `read`.
-    """
-    event = envelope.read(body, headers)
-    return event, read(event)
-
-
-def _unknown(event: CloudEvent) -> Refused:
-    message_type = _BY_TYPE.get(event.type)
-    if message_type is None:
-        message = f"expected a message type of this release, found {found(event.type)}"
-        return refuse("message.unknown_type", message, "/type")
-    message = f"expected {message_type.dataschema()}, found {found(event.dataschema)}"
-    return refuse("message.unknown_version", message, "/dataschema")
