@@ -1,8 +1,8 @@
 """The servers that other tests stand on behave as `tools.servers` says."""
 
 import os
+import re
 from collections.abc import Iterator
-from types import MappingProxyType
 from typing import Any, Self
 from unittest.mock import Mock, call
 
@@ -10,7 +10,7 @@ import nats
 import psycopg
 import pytest
 
-from tools.servers import Kind, Nats, Server, ServerError, own_server, server
+from tools.servers import KINDS, Kind, Nats, Server, ServerError, own_server, server
 from tools.servers.places import docker_answers
 
 
@@ -43,6 +43,19 @@ def test_a_killed_postgres_server_comes_back_at_its_url_with_what_it_had_committ
     assert own_postgres.url == url
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT number FROM kept").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["kafka", "nats", "postgres", "rabbitmq", "redis"])
+def test_a_server_of_each_kind_serves_again_after_a_kill_and_says_its_version(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    running: Server = request.getfixturevalue(f"own_{kind}")
+    (of_kind,) = [one for one in KINDS if type(one).__name__.lower() == kind]
+
+    running.kill()
+    running.start()
+
+    assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", of_kind.version(running.url))
 
 
 def test_a_server_ends_by_its_pid(own_nats: Server) -> None:
@@ -90,7 +103,6 @@ class Ready(Kind):
     image = "ready:1"
     container_port = 7
     container_command = ("ready",)
-    container_environment = MappingProxyType({"LICENCE": "none"})
 
     def url(self, port: int) -> str:
         return f"ready://127.0.0.1:{port}"
@@ -100,6 +112,13 @@ class Ready(Kind):
 
     def is_ready(self, port: int) -> bool:
         return port > 0
+
+    def version(self, url: str) -> str:
+        return url
+
+    def container_environment(self, port: int) -> dict[str, str]:
+        assert port > 0
+        return {"LICENCE": "none"}
 
 
 @pytest.fixture
