@@ -7,12 +7,16 @@ beforehand. Formats are asserted. Keywords that the standard does not know are l
 
 from stepbus.contracts.schema.compiled import CompiledSchema, compile_schema
 from stepbus.contracts.schema.rules import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, schema_problems
+from stepbus.contracts.schema.walk import Schema, subschemas, target
 
 __all__ = [
     "MAX_SCHEMA_BYTES",
     "MAX_SCHEMA_DEPTH",
     "MAX_SUBSCHEMAS",
     "CompiledSchema",
+    "Schema",
     "compile_schema",
     "schema_problems",
+    "subschemas",
+    "target",
 ]
