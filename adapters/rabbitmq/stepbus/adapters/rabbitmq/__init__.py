@@ -1,1 +1,22 @@
 """The bus on RabbitMQ."""
+
+from stepbus.adapters.rabbitmq.settings import parse
+from stepbus.orchestrator.ports import Adapter, Bus, BusSettings
+
+
+def connect(url: str) -> Adapter:
+    """Give the bus behind `amqp://…` or `amqps://…`.
+
+    Raises:
+        Refused: the URL is not one of this adapter's.
+    """
+    settings = parse(url)
+
+    async def bus(bus_settings: BusSettings) -> Bus:
+        from stepbus.adapters.rabbitmq.bus import RabbitBus
+
+        bus = RabbitBus(settings, bus_settings)
+        await bus.open()
+        return bus
+
+    return Adapter(bus=bus)
