@@ -1,16 +1,13 @@
-"""The bench that the cases of the bus suite are tried on: opened buses, and short words for what a case does."""
+"""What an adapter tells the suite of itself, and short words for what a case does."""
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import ClassVar
-from uuid import uuid4
-
-import pytest
-import pytest_asyncio
 
 from stepbus.orchestrator.ports import Bus, BusSettings, Delivery, NotSent, Outgoing, Sent, Subscription
+from stepbus.orchestrator.testing.bus_suite.demands import Broken, demand, demand_same
 
 QUEUE = "orders.check"
 JOBS = f"jobs.{QUEUE}"
@@ -21,7 +18,7 @@ OpenBus = Callable[[], Awaitable[Bus]]
 
 
 class Bench(ABC):
-    """What an adapter tells the suite of itself, and the fixtures that the cases ask for."""
+    """What an adapter tells the suite of itself."""
 
     redelivery_s: ClassVar[float]
     """How long a message may be out un-acked, as `open_bus` sets it, before it is delivered again."""
@@ -32,6 +29,12 @@ class Bench(ABC):
     knows_duplicates: ClassVar[bool] = True
     """A message that is sent twice under one id is delivered once."""
 
+    is_in_process: ClassVar[bool] = False
+    """No other process can reach the broker, so none can die."""
+
+    url: str = ""
+    """Where another process finds the broker, unless it is in this one."""
+
     @abstractmethod
     async def open_bus(self, settings: BusSettings) -> Bus:
         """Give a new bus on the one broker of this test run."""
@@ -39,31 +42,6 @@ class Bench(ABC):
     @abstractmethod
     async def send_plainly(self, bus: Bus, address: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send to an address as a client would that has nothing of ours."""
-
-    @pytest.fixture
-    def settings(self) -> BusSettings:
-        """Settings under a prefix that no other case has."""
-        return BusSettings(prefix=f"t{uuid4().hex[:16]}")
-
-    @pytest_asyncio.fixture
-    async def open_another(self, settings: BusSettings) -> AsyncIterator[OpenBus]:
-        """What opens one more bus under the same prefix, closed after the case."""
-        opened: list[Bus] = []
-
-        async def open_another() -> Bus:
-            opened.append(await self.open_bus(settings))
-            return opened[-1]
-
-        yield open_another
-        for bus in opened:
-            await bus.close()
-
-    @pytest_asyncio.fixture
-    async def bus(self, open_another: OpenBus) -> Bus:
-        """A bus whose channels and one job queue are provisioned."""
-        bus = await open_another()
-        await bus.provision([QUEUE])
-        return bus
 
 
 def message(number: int = 1, channel: str = JOBS, body: bytes | None = None) -> Outgoing:
@@ -78,14 +56,15 @@ def messages(count: int, channel: str = JOBS) -> Sequence[Outgoing]:
 
 async def publish(bus: Bus, *outgoing: Outgoing) -> None:
     """Send all, and see that all were sent."""
-    assert await bus.publish(outgoing) == [Sent()] * len(outgoing)
+    demand_same(list(await bus.publish(outgoing)), [Sent()] * len(outgoing))
 
 
 async def refusal(bus: Bus, outgoing: Outgoing) -> NotSent:
     """Send one, and see that it was not sent."""
     [answer] = await bus.publish([outgoing])
-    assert isinstance(answer, NotSent)
-    return answer
+    if isinstance(answer, NotSent):
+        return answer
+    raise Broken(f"expected a message to {outgoing.channel[:100]!r} to be refused, found that it was sent")
 
 
 async def receive(subscription: Subscription, count: int = 1) -> list[Delivery]:
@@ -93,7 +72,7 @@ async def receive(subscription: Subscription, count: int = 1) -> list[Delivery]:
     received: list[Delivery] = []
     deadline = monotonic() + PATIENCE_S
     while len(received) < count:
-        assert monotonic() < deadline, f"expected {count} messages, but only {len(received)} came"
+        demand(monotonic() < deadline, f"{count} messages within {PATIENCE_S:g} s", len(received))
         received += await subscription.receive(count - len(received), 1.0)
     return received
 
@@ -106,7 +85,8 @@ async def receive_one(subscription: Subscription) -> Delivery:
 
 async def demand_silence(subscription: Subscription, for_s: float) -> None:
     """See that nothing comes for a while."""
-    assert not await subscription.receive(100, for_s)
+    received = await subscription.receive(100, for_s)
+    demand(not received, f"nothing to come for {for_s:g} s", bodies(received))
 
 
 def bodies(deliveries: Sequence[Delivery]) -> list[bytes]:
@@ -123,5 +103,5 @@ async def waiting(subscription: Subscription, limit: int = 10) -> "asyncio.Task[
     """Begin to receive, and give the call once it waits."""
     call = asyncio.create_task(subscription.receive(limit, PATIENCE_S))
     done, _ = await asyncio.wait({call}, timeout=0.05)
-    assert not done, "expected nothing to receive yet"
+    demand(not done, "nothing to receive yet", done)
     return call

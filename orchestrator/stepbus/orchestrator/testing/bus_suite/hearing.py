@@ -1,12 +1,7 @@
 """Hearing: all that is said on a channel, by everybody who listens; and replies to a client."""
 
-import pytest
-
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import Bus
 from stepbus.orchestrator.testing.bus_suite.bench import (
-    Bench,
-    OpenBus,
     bodies,
     demand_silence,
     message,
@@ -16,6 +11,8 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     receive,
     receive_one,
 )
+from stepbus.orchestrator.testing.bus_suite.cases import Family, Trial
+from stepbus.orchestrator.testing.bus_suite.demands import demand, demand_same, refused
 
 NO_REPLY_ADDRESSES = [
     "",
@@ -45,92 +42,116 @@ NO_REPLY_ADDRESSES = [
 ]
 
 
-class Hearing(Bench):
-    """Cases of `listen`, `address` and `reply_channel`."""
+cases = Family("hearing", "all that is said on a channel, by everybody who listens; and replies to a client")
 
-    @pytest.mark.parametrize("channel", ["events", "quarantine"])
-    async def test_a_listener_from_the_start_hears_what_is_kept_and_what_comes(self, bus: Bus, channel: str) -> None:
-        await publish(bus, *messages(3, channel))
 
-        listener = await bus.listen(channel, from_start=True)
-        await publish(bus, message(4, channel))
+@cases.case(each=["events", "quarantine"])
+async def a_listener_from_the_start_hears_what_is_kept_and_what_comes(trial: Trial, channel: str) -> None:
+    await publish(trial.bus, *messages(3, channel))
 
-        assert bodies(await receive(listener, 4)) == numbered(4)
+    listener = await trial.bus.listen(channel, from_start=True)
+    await publish(trial.bus, message(4, channel))
 
-    async def test_a_listener_from_now_on_hears_only_what_comes(self, bus: Bus) -> None:
-        await publish(bus, *messages(3, "events"))
+    demand_same(bodies(await receive(listener, 4)), numbered(4))
 
-        listener = await bus.listen("events", from_start=False)
-        await publish(bus, message(4, "events"))
 
-        assert bodies(await receive(listener)) == [b"body 4"]
+@cases.case()
+async def a_listener_from_now_on_hears_only_what_comes(trial: Trial) -> None:
+    await publish(trial.bus, *messages(3, "events"))
 
-    async def test_all_listeners_hear_all(self, bus: Bus, open_another: OpenBus) -> None:
-        listeners = [await bus.listen("events", from_start=False) for _ in range(2)]
-        listeners.append(await (await open_another()).listen("events", from_start=True))
-        await publish(bus, *messages(50, "events"))
+    listener = await trial.bus.listen("events", from_start=False)
+    await publish(trial.bus, message(4, "events"))
 
-        for listener in listeners:
-            assert bodies(await receive(listener, 50)) == numbered(50)
+    demand_same(bodies(await receive(listener)), [b"body 4"])
 
-    async def test_what_was_heard_does_not_come_again_acked_or_not(self, bus: Bus) -> None:
-        listener = await bus.listen("events", from_start=True)
-        await publish(bus, *messages(2, "events"))
-        first, second = await receive(listener, 2)
 
-        await listener.ack([first])
-        await listener.nack(second)
-        await listener.extend(second)
+@cases.case()
+async def all_listeners_hear_all(trial: Trial) -> None:
+    listeners = [await trial.bus.listen("events", from_start=False) for _ in range(2)]
+    listeners.append(await (await trial.another()).listen("events", from_start=True))
+    await publish(trial.bus, *messages(50, "events"))
 
-        assert (first.channel, first.count) == ("events", 1)
-        await demand_silence(listener, self.redelivery_s * 1.2)
+    for listener in listeners:
+        demand_same(bodies(await receive(listener, 50)), numbered(50))
 
-    async def test_a_listener_who_never_acks_hears_on(self, bus: Bus) -> None:
-        listener = await bus.listen("events", from_start=True)
-        await publish(bus, *messages(2500, "events"))
 
-        assert bodies(await receive(listener, 2500)) == numbered(2500)
+@cases.case()
+async def what_was_heard_does_not_come_again_acked_or_not(trial: Trial) -> None:
+    listener = await trial.bus.listen("events", from_start=True)
+    await publish(trial.bus, *messages(2, "events"))
+    first, second = await receive(listener, 2)
 
-    async def test_a_closed_listener_hears_nothing(self, bus: Bus) -> None:
-        listener = await bus.listen("events", from_start=True)
+    await listener.ack([first])
+    await listener.nack(second)
+    await listener.extend(second)
 
-        await listener.close()
-        await publish(bus, message(1, "events"))
+    demand_same((first.channel, first.count), ("events", 1))
+    await demand_silence(listener, trial.redelivery_s * 1.2)
 
-        assert not await listener.receive(10, 0.1)
 
-    async def test_a_listener_takes_nothing_away_from_a_group(self, bus: Bus) -> None:
-        await publish(bus, message(1, "quarantine"))
+@cases.case()
+async def a_listener_who_never_acks_hears_on(trial: Trial) -> None:
+    listener = await trial.bus.listen("events", from_start=True)
+    await publish(trial.bus, *messages(2500, "events"))
 
-        assert bodies(await receive(await bus.listen("quarantine", from_start=True))) == [b"body 1"]
-        assert bodies(await receive(await bus.subscribe("quarantine", group="desk"))) == [b"body 1"]
+    demand_same(bodies(await receive(listener, 2500)), numbered(2500))
 
-    @pytest.mark.parametrize("channel", ["tasks", "jobs.a", "results.1", "results.*", "events.*", "*", "replies.*", ""])
-    async def test_what_cannot_be_heard_alone_is_refused(self, bus: Bus, channel: str) -> None:
-        with pytest.raises(Refused, match="expected"):
-            await bus.listen(channel, from_start=True)
 
-    async def test_a_reply_reaches_the_address_that_a_client_named(self, bus: Bus, open_another: OpenBus) -> None:
-        client = await open_another()
-        listener = await client.listen("replies.client-1.q", from_start=False)
+@cases.case()
+async def a_closed_listener_hears_nothing(trial: Trial) -> None:
+    listener = await trial.bus.listen("events", from_start=True)
 
-        channel = bus.reply_channel(client.address("replies.client-1.q"))
-        assert channel is not None
-        await publish(bus, message(1, channel))
+    await listener.close()
+    await publish(trial.bus, message(1, "events"))
 
-        assert (await receive_one(listener)).body == b"body 1"
+    await demand_silence(listener, 0.1)
 
-    async def test_a_reply_that_nobody_waits_for_is_sent_and_gone(self, bus: Bus) -> None:
-        await publish(bus, message(1, "replies.nobody"))
 
-        await demand_silence(await bus.listen("replies.nobody", from_start=False), 0.1)
+@cases.case()
+async def a_listener_takes_nothing_away_from_a_group(trial: Trial) -> None:
+    await publish(trial.bus, message(1, "quarantine"))
 
-    @pytest.mark.parametrize("address", NO_REPLY_ADDRESSES)
-    async def test_no_reply_goes_to_a_place_that_is_not_for_replies(self, bus: Bus, address: str) -> None:
-        prefix = bus.address("tasks").removesuffix(".tasks")
+    demand_same(bodies(await receive(await trial.bus.listen("quarantine", from_start=True))), [b"body 1"])
+    demand_same(bodies(await receive(await trial.bus.subscribe("quarantine", group="desk"))), [b"body 1"])
 
-        assert bus.reply_channel(address.replace("{prefix}", prefix)) is None
 
-    async def test_a_channel_that_cannot_exist_has_no_address(self, bus: Bus) -> None:
-        with pytest.raises(Refused, match="expected"):
-            bus.address("jobs.>")
+@cases.case(each=["tasks", "jobs.a", "results.1", "results.*", "events.*", "*", "replies.*", ""])
+async def what_cannot_be_heard_alone_is_refused(trial: Trial, channel: str) -> None:
+    with refused(Refused, "expected"):
+        await trial.bus.listen(channel, from_start=True)
+
+
+@cases.case()
+async def a_reply_reaches_the_address_that_a_client_named(trial: Trial) -> None:
+    client = await trial.another()
+    listener = await client.listen("replies.client-1.q", from_start=False)
+
+    address = client.address("replies.client-1.q")
+    channel = trial.bus.reply_channel(address)
+    demand(channel is not None, "a channel to reply to", address)
+    await publish(trial.bus, message(1, channel or ""))
+
+    demand_same((await receive_one(listener)).body, b"body 1")
+
+
+@cases.case()
+async def a_reply_that_nobody_waits_for_is_sent_and_gone(trial: Trial) -> None:
+    await publish(trial.bus, message(1, "replies.nobody"))
+
+    await demand_silence(await trial.bus.listen("replies.nobody", from_start=False), 0.1)
+
+
+@cases.case(each=NO_REPLY_ADDRESSES)
+async def no_reply_goes_to_a_place_that_is_not_for_replies(trial: Trial, address: str) -> None:
+    demand_same(trial.bus.reply_channel(address.replace("{prefix}", trial.settings.prefix)), None)
+
+
+@cases.case(each=["tasks", "jobs.orders.check", "results.0", "events", "quarantine"])
+async def no_reply_goes_to_a_channel_of_ours(trial: Trial, channel: str) -> None:
+    demand_same(trial.bus.reply_channel(trial.bus.address(channel)), None)
+
+
+@cases.case()
+async def a_channel_that_cannot_exist_has_no_address(trial: Trial) -> None:
+    with refused(Refused, "expected"):
+        trial.bus.address("jobs.>")

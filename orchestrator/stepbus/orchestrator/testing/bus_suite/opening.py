@@ -2,15 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable
+from stepbus.orchestrator.ports import BusSettings, BusUnavailable
 from stepbus.orchestrator.testing.bus_suite.bench import (
     JOBS,
     QUEUE,
-    Bench,
-    OpenBus,
     bodies,
     message,
     messages,
@@ -18,84 +14,100 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     publish,
     receive,
 )
+from stepbus.orchestrator.testing.bus_suite.cases import Family, Trial
+from stepbus.orchestrator.testing.bus_suite.demands import demand, demand_same, refused
+
+cases = Family("opening", "what a broker needs is made once, and a closed bus says so")
 
 
-class Opening(Bench):
-    """Cases of `provision`, `connected` and `close`."""
+@cases.case()
+async def provisioning_again_changes_nothing(trial: Trial) -> None:
+    await publish(trial.bus, *messages(3))
 
-    async def test_provisioning_again_changes_nothing(self, bus: Bus) -> None:
-        await publish(bus, *messages(3))
+    await trial.bus.provision([QUEUE])
 
-        await bus.provision([QUEUE])
+    demand_same(bodies(await receive(await trial.bus.subscribe(JOBS), 3)), numbered(3))
 
-        assert bodies(await receive(await bus.subscribe(JOBS), 3)) == numbered(3)
 
-    async def test_many_may_provision_at_once(self, open_another: OpenBus) -> None:
-        buses = [await open_another() for _ in range(4)]
+@cases.case(bare=True)
+async def many_may_provision_at_once(trial: Trial) -> None:
+    buses = [await trial.another() for _ in range(4)]
 
-        await asyncio.gather(*[bus.provision([QUEUE, f"own.{number}"]) for number, bus in enumerate(buses)])
+    await asyncio.gather(*[bus.provision([QUEUE, f"own.{number}"]) for number, bus in enumerate(buses)])
 
-        await publish(buses[0], message(1), message(2, "jobs.own.3"))
-        assert bodies(await receive(await buses[1].subscribe("jobs.own.3"))) == [b"body 2"]
+    await publish(buses[0], message(1), message(2, "jobs.own.3"))
+    demand_same(bodies(await receive(await buses[1].subscribe("jobs.own.3"))), [b"body 2"])
 
-    async def test_a_queue_can_be_added_later(self, bus: Bus) -> None:
-        await bus.provision(["shipping.send"])
 
-        await publish(bus, message(1, "jobs.shipping.send"))
+@cases.case()
+async def a_queue_can_be_added_later(trial: Trial) -> None:
+    await trial.bus.provision(["shipping.send"])
 
-        assert bodies(await receive(await bus.subscribe("jobs.shipping.send"))) == [b"body 1"]
+    await publish(trial.bus, message(1, "jobs.shipping.send"))
 
-    @pytest.mark.parametrize("queue", ["", "*", ">", "a b", "a..b", "a" * 200, "a/b", "ä"])
-    async def test_a_queue_that_cannot_exist_is_refused(self, bus: Bus, queue: str) -> None:
-        with pytest.raises(Refused, match="expected"):
-            await bus.provision([queue])
+    demand_same(bodies(await receive(await trial.bus.subscribe("jobs.shipping.send"))), [b"body 1"])
 
-    async def test_before_the_channels_are_provisioned_there_is_nothing_to_subscribe_to(
-        self, open_another: OpenBus
-    ) -> None:
-        bus = await open_another()
 
-        with pytest.raises(BusUnavailable, match="provision"):
-            await bus.subscribe("tasks")
+@cases.case(each=["", "*", ">", "a b", "a..b", "a" * 200, "a/b", "ä"])
+async def a_queue_that_cannot_exist_is_refused(trial: Trial, queue: str) -> None:
+    with refused(Refused, "expected"):
+        await trial.bus.provision([queue])
 
-    @pytest.mark.parametrize("prefix", ["", "A", "a.b", "a b", "*", ">", "a" * 33, "a\r\n"])
-    async def test_a_prefix_that_is_no_token_is_refused(self, prefix: str) -> None:
-        with pytest.raises(Refused, match="expected"):
-            await self.open_bus(BusSettings(prefix=prefix))
 
-    async def test_a_bus_is_connected_until_it_is_closed(self, bus: Bus) -> None:
-        assert await bus.connected()
+@cases.case(bare=True)
+async def before_the_channels_are_provisioned_there_is_nothing_to_subscribe_to(trial: Trial) -> None:
+    with refused(BusUnavailable, "provision"):
+        await trial.bus.subscribe("tasks")
 
-        await bus.close()
 
-        assert not await bus.connected()
+@cases.case(each=["", "A", "a.b", "a b", "*", ">", "a" * 33, "a\r\n"])
+async def a_prefix_that_is_no_token_is_refused(trial: Trial, prefix: str) -> None:
+    with refused(Refused, "expected"):
+        await trial.another(BusSettings(prefix=prefix))
 
-    async def test_closing_twice_is_closing(self, bus: Bus) -> None:
-        await bus.close()
-        await bus.close()
 
-        assert not await bus.connected()
+@cases.case()
+async def a_bus_is_connected_until_it_is_closed(trial: Trial) -> None:
+    demand(await trial.bus.connected(), "an open bus to be connected", "that it is not")
 
-    async def test_a_closed_bus_takes_no_subscriptions(self, bus: Bus) -> None:
-        await bus.close()
+    await trial.bus.close()
 
-        with pytest.raises(BusUnavailable):
-            await bus.subscribe(JOBS)
-        with pytest.raises(BusUnavailable):
-            await bus.listen("events", from_start=True)
+    demand(not await trial.bus.connected(), "a closed bus to be unconnected", "that it is connected")
 
-    async def test_a_bus_closed_while_somebody_waits_lets_him_go(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        call = asyncio.create_task(subscription.receive(1, 20))
-        await asyncio.wait({call}, timeout=0.05)
 
-        await bus.close()
+@cases.case()
+async def closing_twice_is_closing(trial: Trial) -> None:
+    await trial.bus.close()
+    await trial.bus.close()
 
-        assert not await asyncio.wait_for(call, 5)
+    demand(not await trial.bus.connected(), "a closed bus to be unconnected", "that it is connected")
 
-    async def test_what_was_confirmed_before_closing_is_there_after_it(self, bus: Bus, open_another: OpenBus) -> None:
-        another = await open_another()
-        await publish(bus, *messages(20))
-        await bus.close()
 
-        assert bodies(await receive(await another.subscribe(JOBS), 20)) == numbered(20)
+@cases.case()
+async def a_closed_bus_takes_no_subscriptions(trial: Trial) -> None:
+    await trial.bus.close()
+
+    with refused(BusUnavailable):
+        await trial.bus.subscribe(JOBS)
+    with refused(BusUnavailable):
+        await trial.bus.listen("events", from_start=True)
+
+
+@cases.case()
+async def a_bus_closed_while_somebody_waits_lets_him_go(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    call = asyncio.create_task(subscription.receive(1, 20))
+    await asyncio.wait({call}, timeout=0.05)
+
+    await trial.bus.close()
+
+    demand_same(list(await asyncio.wait_for(call, 5)), [])
+
+
+@cases.case()
+async def what_was_confirmed_before_closing_is_there_after_it(trial: Trial) -> None:
+    another = await trial.another()
+    await publish(trial.bus, *messages(20))
+    await trial.bus.close()
+
+    demand_same(bodies(await receive(await another.subscribe(JOBS), 20)), numbered(20))

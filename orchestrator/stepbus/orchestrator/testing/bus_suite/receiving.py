@@ -3,13 +3,9 @@
 import asyncio
 from time import monotonic
 
-import pytest
-
-from stepbus.orchestrator.ports import Bus
 from stepbus.orchestrator.testing.bus_suite.bench import (
     JOBS,
     PATIENCE_S,
-    Bench,
     bodies,
     demand_silence,
     message,
@@ -20,152 +16,185 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     receive_one,
     waiting,
 )
+from stepbus.orchestrator.testing.bus_suite.cases import Family, Trial
+from stepbus.orchestrator.testing.bus_suite.demands import demand, demand_same, demand_soon
 
 POISON = [b"", b"\x00\xff\xfe", b"{", b"[" * 5000, b"\xc3(", b"PUB x 5\r\n+ACK\r\n", b"-NAK", b"NATS/1.0 503\r\n\r\n"]
 
 
-class Receiving(Bench):
-    """Cases of `receive`, `ack` and `in_hand`."""
+cases = Family("receiving", "as soon as there is one, no more than asked for, no more than in hand")
 
-    async def test_receiving_gives_none_when_the_time_has_passed(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        begun = monotonic()
 
-        await demand_silence(subscription, 0.2)
+@cases.case()
+async def receiving_gives_none_when_the_time_has_passed(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    begun = monotonic()
 
-        assert 0.2 <= monotonic() - begun < PATIENCE_S
+    await demand_silence(subscription, 0.2)
 
-    async def test_receiving_gives_what_is_there_without_waiting_for_more(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        await publish(bus, *messages(3))
+    demand(0.2 <= monotonic() - begun < PATIENCE_S, "none after 0.2 s", f"none after {monotonic() - begun:.2f} s")
 
-        assert bodies(await receive(subscription, 3)) == numbered(3)
-        await publish(bus, message(4))
-        begun = monotonic()
-        assert bodies(await subscription.receive(100, PATIENCE_S)) == [b"body 4"]
-        assert monotonic() - begun < PATIENCE_S / 2
 
-    async def test_who_waits_is_woken_by_the_next_message(self, bus: Bus) -> None:
-        call = await waiting(await bus.subscribe(JOBS))
+@cases.case()
+async def receiving_gives_what_is_there_without_waiting_for_more(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    await publish(trial.bus, *messages(3))
 
-        await publish(bus, message(1))
+    demand_same(bodies(await receive(subscription, 3)), numbered(3))
+    await publish(trial.bus, message(4))
+    begun = monotonic()
+    demand_same(bodies(await subscription.receive(100, PATIENCE_S)), [b"body 4"])
+    demand_soon(begun, PATIENCE_S / 2)
 
-        assert bodies(await call) == [b"body 1"]
 
-    async def test_receiving_gives_no_more_than_asked_for(self, bus: Bus) -> None:
-        await publish(bus, *messages(5))
-        subscription = await bus.subscribe(JOBS)
+@cases.case()
+async def who_waits_is_woken_by_the_next_message(trial: Trial) -> None:
+    call = await waiting(await trial.bus.subscribe(JOBS))
 
-        first = await receive(subscription, 2)
+    await publish(trial.bus, message(1))
 
-        assert bodies(first) == numbered(2)
-        assert bodies(first + await receive(subscription, 3)) == numbered(5)
+    demand_same(bodies(await call), [b"body 1"])
 
-    @pytest.mark.parametrize("body", POISON)
-    async def test_no_body_is_changed_refused_or_looked_into(self, bus: Bus, body: bytes) -> None:
-        await publish(bus, message(body=body))
 
-        assert (await receive_one(await bus.subscribe(JOBS))).body == body
+@cases.case()
+async def receiving_gives_no_more_than_asked_for(trial: Trial) -> None:
+    await publish(trial.bus, *messages(5))
+    subscription = await trial.bus.subscribe(JOBS)
 
-    async def test_headers_and_body_of_a_plain_client_arrive(self, bus: Bus) -> None:
-        subscription = await bus.subscribe("tasks")
+    first = await receive(subscription, 2)
 
-        await self.send_plainly(bus, bus.address("tasks"), b"1", {"ce-specversion": "1.0", "ce-id": "é"})
+    demand_same(bodies(first), numbered(2))
+    demand_same(bodies(first + await receive(subscription, 3)), numbered(5))
 
-        delivery = await receive_one(subscription)
-        assert (delivery.channel, delivery.body) == ("tasks", b"1")
-        assert {"ce-specversion": "1.0", "ce-id": "é"}.items() <= delivery.headers.items()
 
-    async def test_an_address_is_where_a_plain_client_reaches_a_partition(self, bus: Bus) -> None:
-        subscription = await bus.subscribe("results.*")
+@cases.case(each=POISON)
+async def no_body_is_changed_refused_or_looked_into(trial: Trial, body: bytes) -> None:
+    await publish(trial.bus, message(body=body))
 
-        await self.send_plainly(bus, bus.address("results.3"), b"done", {})
+    demand_same((await receive_one(await trial.bus.subscribe(JOBS))).body, body)
 
-        assert (await receive_one(subscription)).channel == "results.3"
 
-    async def test_nothing_sent_before_the_first_subscription_is_missed(self, bus: Bus) -> None:
-        await publish(bus, *messages(3), message(4, "tasks"), message(5, "results.0"))
+@cases.case(plain=True)
+async def headers_and_body_of_a_plain_client_arrive(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe("tasks")
 
-        assert bodies(await receive(await bus.subscribe(JOBS), 3)) == numbered(3)
-        assert (await receive_one(await bus.subscribe("tasks"))).body == b"body 4"
-        assert (await receive_one(await bus.subscribe("results.*"))).body == b"body 5"
+    await trial.send_plainly(trial.bus.address("tasks"), b"1", {"ce-specversion": "1.0", "ce-id": "é"})
 
-    async def test_no_more_than_in_hand_are_out_unacked(self, bus: Bus) -> None:
-        await publish(bus, *messages(10))
-        subscription = await bus.subscribe(JOBS, in_hand=3)
-        out = await receive(subscription, 3)
+    delivery = await receive_one(subscription)
+    demand_same((delivery.channel, delivery.body), ("tasks", b"1"))
+    headers = {"ce-specversion": "1.0", "ce-id": "é"}
+    demand(headers.items() <= delivery.headers.items(), f"the headers {headers}", dict(delivery.headers))
 
-        await demand_silence(subscription, self.redelivery_s / 4)
 
-        await subscription.ack(out[:2])
-        assert bodies(await receive(subscription, 2)) == [b"body 4", b"body 5"]
-        await demand_silence(subscription, self.redelivery_s / 4)
+@cases.case(plain=True)
+async def an_address_is_where_a_plain_client_reaches_a_partition(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe("results.*")
 
-    async def test_an_ack_lets_a_waiting_reader_have_the_next(self, bus: Bus) -> None:
-        await publish(bus, *messages(2))
-        subscription = await bus.subscribe(JOBS, in_hand=1)
-        first = await receive_one(subscription)
-        call = await waiting(subscription)
+    await trial.send_plainly(trial.bus.address("results.3"), b"done", {})
 
-        await subscription.ack([first])
+    demand_same((await receive_one(subscription)).channel, "results.3")
 
-        assert bodies(await call) == [b"body 2"]
 
-    async def test_what_one_reader_may_not_take_yet_another_can(self, bus: Bus) -> None:
-        await publish(bus, *messages(4))
-        full = await bus.subscribe(JOBS, in_hand=2)
-        await receive(full, 2)
+@cases.case()
+async def nothing_sent_before_the_first_subscription_is_missed(trial: Trial) -> None:
+    await publish(trial.bus, *messages(3), message(4, "tasks"), message(5, "results.0"))
 
-        other = await bus.subscribe(JOBS, in_hand=2)
+    demand_same(bodies(await receive(await trial.bus.subscribe(JOBS), 3)), numbered(3))
+    demand_same((await receive_one(await trial.bus.subscribe("tasks"))).body, b"body 4")
+    demand_same((await receive_one(await trial.bus.subscribe("results.*"))).body, b"body 5")
 
-        assert bodies(await receive(other, 2)) == [b"body 3", b"body 4"]
 
-    async def test_a_long_backlog_is_worked_off_through_a_small_hand(self, bus: Bus) -> None:
-        await publish(bus, *messages(300))
-        subscription = await bus.subscribe(JOBS, in_hand=7)
-        received: list[bytes] = []
-        while len(received) < 300:
-            deliveries = await subscription.receive(100, PATIENCE_S)
-            assert 1 <= len(deliveries) <= 7
-            received += bodies(deliveries)
-            await subscription.ack(deliveries)
+@cases.case()
+async def no_more_than_in_hand_are_out_unacked(trial: Trial) -> None:
+    await publish(trial.bus, *messages(10))
+    subscription = await trial.bus.subscribe(JOBS, in_hand=3)
+    out = await receive(subscription, 3)
 
-        assert received == numbered(300)
+    await demand_silence(subscription, trial.redelivery_s / 4)
 
-    async def test_a_cancelled_receive_loses_nothing(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        call = await waiting(subscription)
-        call.cancel()
-        await asyncio.wait({call})
+    await subscription.ack(out[:2])
+    demand_same(bodies(await receive(subscription, 2)), [b"body 4", b"body 5"])
+    await demand_silence(subscription, trial.redelivery_s / 4)
 
-        await publish(bus, message(1))
 
-        assert bodies(await receive(subscription)) == [b"body 1"]
+@cases.case()
+async def an_ack_lets_a_waiting_reader_have_the_next(trial: Trial) -> None:
+    await publish(trial.bus, *messages(2))
+    subscription = await trial.bus.subscribe(JOBS, in_hand=1)
+    first = await receive_one(subscription)
+    call = await waiting(subscription)
 
-    async def test_two_calls_on_one_subscription_share_what_comes(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        calls = [await waiting(subscription, limit=1), await waiting(subscription, limit=1)]
+    await subscription.ack([first])
 
-        await publish(bus, *messages(2))
+    demand_same(bodies(await call), [b"body 2"])
 
-        received = [bodies(await call) for call in calls]
-        assert sorted(received) == [[b"body 1"], [b"body 2"]]
 
-    async def test_a_closed_subscription_gives_nothing_even_to_who_waits(self, bus: Bus) -> None:
-        subscription = await bus.subscribe(JOBS)
-        call = await waiting(subscription)
+@cases.case()
+async def what_one_reader_may_not_take_yet_another_can(trial: Trial) -> None:
+    await publish(trial.bus, *messages(4))
+    full = await trial.bus.subscribe(JOBS, in_hand=2)
+    await receive(full, 2)
 
-        await subscription.close()
-        await publish(bus, message(1))
+    other = await trial.bus.subscribe(JOBS, in_hand=2)
 
-        assert not await call
-        assert not await subscription.receive(10, 0)
+    demand_same(bodies(await receive(other, 2)), [b"body 3", b"body 4"])
 
-    async def test_a_backlog_is_drained_and_stays_drained(self, bus: Bus) -> None:
-        await publish(bus, *messages(200))
-        subscription = await bus.subscribe(JOBS, in_hand=50)
-        for _ in range(4):
-            await subscription.ack(await receive(subscription, 50))
-        await subscription.close()
 
-        await demand_silence(await bus.subscribe(JOBS), 0.2)
+@cases.case()
+async def a_long_backlog_is_worked_off_through_a_small_hand(trial: Trial) -> None:
+    await publish(trial.bus, *messages(300))
+    subscription = await trial.bus.subscribe(JOBS, in_hand=7)
+    received: list[bytes] = []
+    while len(received) < 300:
+        deliveries = await subscription.receive(100, PATIENCE_S)
+        demand(1 <= len(deliveries) <= 7, "one message at least and seven at most", len(deliveries))
+        received += bodies(deliveries)
+        await subscription.ack(deliveries)
+
+    demand_same(received, numbered(300))
+
+
+@cases.case()
+async def a_cancelled_receive_loses_nothing(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    call = await waiting(subscription)
+    call.cancel()
+    await asyncio.wait({call})
+
+    await publish(trial.bus, message(1))
+
+    demand_same(bodies(await receive(subscription)), [b"body 1"])
+
+
+@cases.case()
+async def two_calls_on_one_subscription_share_what_comes(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    calls = [await waiting(subscription, limit=1), await waiting(subscription, limit=1)]
+
+    await publish(trial.bus, *messages(2))
+
+    received = [bodies(await call) for call in calls]
+    demand_same(sorted(received), [[b"body 1"], [b"body 2"]])
+
+
+@cases.case()
+async def a_closed_subscription_gives_nothing_even_to_who_waits(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    call = await waiting(subscription)
+
+    await subscription.close()
+    await publish(trial.bus, message(1))
+
+    demand_same(list(await call), [])
+    demand_same(list(await subscription.receive(10, 0)), [])
+
+
+@cases.case()
+async def a_backlog_is_drained_and_stays_drained(trial: Trial) -> None:
+    await publish(trial.bus, *messages(200))
+    subscription = await trial.bus.subscribe(JOBS, in_hand=50)
+    for _ in range(4):
+        await subscription.ack(await receive(subscription, 50))
+    await subscription.close()
+
+    await demand_silence(await trial.bus.subscribe(JOBS), 0.2)
