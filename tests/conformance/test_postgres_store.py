@@ -1,6 +1,7 @@
 """The log in PostgreSQL against the suite of its port, and what can go wrong with a server."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -65,6 +66,24 @@ async def test_logs_in_two_schemas_of_a_database_hold_their_own(store: EventStor
 
     assert list(await store.read_stream(stream)) == []
     assert await store.checkpoint("relay") == 0
+    await other.close()
+
+
+async def test_a_client_whose_clock_is_years_ahead_takes_no_lease(
+    store: EventStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first] = await store.hold("a", ["one"], 60_000)
+    ahead_s = 10 * 365 * 86_400
+    for name in ("time", "monotonic"):
+        real = getattr(time, name)
+        monkeypatch.setattr(time, name, lambda real=real: real() + ahead_s)
+    nanoseconds = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() + ahead_s * 1_000_000_000)
+    other = await open_url(postgres_database)
+
+    [found] = await other.hold("b", ["one"], 60_000)
+
+    assert (found.owner, found.number) == ("a", first.number)
     await other.close()
 
 

@@ -43,6 +43,18 @@ class StoredRecord(NamedTuple):
     data: bytes
 
 
+class Lease(NamedTuple):
+    """A name that one owner has for a while. `number` is higher each time that somebody begins to have it anew.
+
+    Units: the lease ends in `left_ms`, by the store's clock, unless it is renewed.
+    """
+
+    name: str
+    owner: str
+    number: int
+    left_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A fold of a stream's first `version` records. Never the truth: it may be absent, or old."""
@@ -119,6 +131,19 @@ class EventStore(Protocol):
 
     async def save_snapshot(self, stream: UUID, snapshot: Snapshot) -> None:
         """Keep this snapshot in place of an older one."""
+        ...
+
+    async def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew those of these leases that the owner has, take those that nobody has; give all that hold now, by name.
+
+        Guarantee: by the store's clock, which no other clock can mislead, a lease has one owner at a time. Who lets
+        one end and has it again has it under a higher number. A lease saves work; what is appended is judged by the
+        versions of streams alone.
+        """
+        ...
+
+    async def release(self, owner: str, names: Sequence[str]) -> None:
+        """End at once those of these leases that the owner has."""
         ...
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.popo import POPOProcessRecorder
 
 from stepbus.adapters.recorders.log import KeepSnapshot, LogRecorder
-from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord
+from stepbus.orchestrator.ports import Append, Lease, LogIdentity, Snapshot, StoredRecord
 
 
 def system_clock_ms() -> int:
@@ -26,6 +26,7 @@ class MemoryLog(POPOProcessRecorder, LogRecorder[None]):
         self._clock_ms = clock_ms
         self._identity = LogIdentity(secrets.token_hex(8), secrets.token_bytes(32))
         self._snapshots: dict[UUID, Snapshot] = {}
+        self._leases: dict[str, tuple[str, int, int]] = {}
 
     @contextmanager
     def writing(self, *, durably: bool) -> Iterator[None]:  # noqa: ARG002 - nothing here outlives the process
@@ -83,6 +84,29 @@ class MemoryLog(POPOProcessRecorder, LogRecorder[None]):
     def clock_ms(self) -> int:
         """Give the clock that this object was made with."""
         return self._clock_ms()
+
+    def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew or take leases, and give all that hold."""
+        with self._database_lock:
+            now_ms = self._clock_ms()
+            for name in names:
+                held_by, number, ends_ms = self._leases.get(name, ("", 0, 0))
+                is_over = ends_ms <= now_ms
+                if is_over or held_by == owner:
+                    self._leases[name] = (owner, number + is_over, now_ms + for_ms)
+            return [
+                Lease(name, held_by, number, ends_ms - now_ms)
+                for name, (held_by, number, ends_ms) in sorted(self._leases.items())
+                if ends_ms > now_ms
+            ]
+
+    def release(self, owner: str, names: Sequence[str]) -> None:
+        """End leases."""
+        with self._database_lock:
+            for name in names:
+                held_by, number, _ = self._leases.get(name, ("", 0, 0))
+                if held_by == owner:
+                    self._leases[name] = (owner, number, 0)
 
     def close(self) -> None:
         """Keep the records: whoever has the object may open a store on it again."""

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, LiteralString, TypeVar, TypeVarTuple
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from psycopg.rows import DictRow, TupleRow, tuple_row
 from stepbus.adapters.postgres.datastore import CREATION_LOCK, ConnectionLost, PostgresSessions
 from stepbus.adapters.postgres.settings import PostgresSettings
 from stepbus.adapters.recorders.log import LAYOUT, Answer, KeepSnapshot, LogRecorder, Write, appends_of
-from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+from stepbus.orchestrator.ports import Append, Lease, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
 
 Given = TypeVar("Given")
 Args = TypeVarTuple("Args")
@@ -41,6 +42,13 @@ CREATE TABLE IF NOT EXISTS stepbus_snapshots (
     originator_version bigint NOT NULL,
     state bytea NOT NULL
 )""",
+    """
+CREATE TABLE IF NOT EXISTS stepbus_leases (
+    name text PRIMARY KEY,
+    owner text NOT NULL,
+    number bigint NOT NULL,
+    ends_at timestamptz NOT NULL
+)""",
 )
 _MAKE_IDENTITY = """
 INSERT INTO stepbus_identity (id, layout, epoch, secret) VALUES (1, %s, %s, %s) ON CONFLICT DO NOTHING"""
@@ -58,6 +66,20 @@ _UPSERT_SNAPSHOT = """
 INSERT INTO stepbus_snapshots (originator_id, originator_version, state) VALUES (%s, %s, %s)
 ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
 WHERE stepbus_snapshots.originator_version <= excluded.originator_version"""
+# Numbers begin at the clock's, so that a forgotten lease does not begin anew below what it had.
+_HOLD = """
+INSERT INTO stepbus_leases AS held (name, owner, number, ends_at)
+SELECT name, %(owner)s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, clock_timestamp() + %(lasts)s
+FROM unnest(%(names)s::text[]) AS name ORDER BY name
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, ends_at = clock_timestamp() + %(lasts)s,
+    number = CASE WHEN held.ends_at > clock_timestamp() THEN held.number
+        ELSE greatest(held.number + 1, excluded.number) END
+WHERE held.owner = excluded.owner OR held.ends_at <= clock_timestamp()"""
+_FORGET_LEASES = "DELETE FROM stepbus_leases WHERE ends_at <= clock_timestamp() - interval '1 day'"
+_SELECT_LEASES = """
+SELECT name, owner, number, ceil(extract(epoch FROM ends_at - clock_timestamp()) * 1000)::bigint
+FROM stepbus_leases WHERE ends_at > clock_timestamp() ORDER BY name"""
+_RELEASE = "UPDATE stepbus_leases SET ends_at = '-infinity' WHERE owner = %s AND name = ANY(%s)"
 
 
 class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
@@ -183,6 +205,28 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
             [(now,)] = self._select("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
             asked = self._clock = (now, time.monotonic())
         return asked[0] + int((time.monotonic() - asked[1]) * 1000)
+
+    def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew or take leases, and give all that hold."""
+        asked = {"owner": owner, "names": list(names), "lasts": timedelta(milliseconds=for_ms)}
+
+        def hold() -> Sequence[Lease]:
+            with self.datastore.pipelined() as connection:
+                connection.execute(_HOLD, asked)
+                connection.execute(_FORGET_LEASES)
+                rows = connection.cursor(row_factory=tuple_row).execute(_SELECT_LEASES).fetchall()
+            return [Lease._make(row) for row in rows]
+
+        return _again_if_lost(hold)
+
+    def release(self, owner: str, names: Sequence[str]) -> None:
+        """End leases."""
+
+        def release() -> None:
+            with self.datastore.get_connection() as connection:
+                connection.execute(_RELEASE, (owner, list(names)))
+
+        _again_if_lost(release)
 
     def close(self) -> None:
         """Close all connections."""

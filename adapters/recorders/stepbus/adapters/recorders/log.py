@@ -18,7 +18,7 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, ProcessRecorder, StoredEvent, Tracking
 
 from stepbus.adapters.recorders.heads import KnownHeads
-from stepbus.orchestrator.ports import Append, Appended, LogIdentity, Snapshot, StoredRecord, VersionConflict
+from stepbus.orchestrator.ports import Append, Appended, Lease, LogIdentity, Snapshot, StoredRecord, VersionConflict
 
 Cursor = TypeVar("Cursor")
 
@@ -215,6 +215,14 @@ class LogRecorder(ProcessRecorder, Generic[Cursor]):
     @abstractmethod
     def clock_ms(self) -> int:
         """Give the log's clock, in milliseconds since the Unix epoch."""
+
+    @abstractmethod
+    def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew or take these leases, as far as nobody else has them; give all that hold then, by name."""
+
+    @abstractmethod
+    def release(self, owner: str, names: Sequence[str]) -> None:
+        """End those of these leases that the owner has."""
 
     @abstractmethod
     def close(self) -> None:

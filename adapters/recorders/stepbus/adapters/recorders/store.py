@@ -16,6 +16,7 @@ from stepbus.adapters.recorders.log import Answer, AppendCall, KeepSnapshot, Log
 from stepbus.orchestrator.ports import (
     Append,
     Appended,
+    Lease,
     LogIdentity,
     Snapshot,
     StoredRecord,
@@ -146,6 +147,16 @@ class RecorderStore:
     async def save_snapshot(self, stream: UUID, snapshot: Snapshot) -> None:
         """Keep a snapshot, in the group that is committed next."""
         await self._writer.ask(KeepSnapshot(stream, snapshot))
+
+    async def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew or take leases, and give all that hold."""
+        if for_ms <= 0:
+            raise ValueError(f"expected a lease of 1 ms or more, found {for_ms}")
+        return await self._read(self._log.hold, owner, sorted(set(names)), for_ms)
+
+    async def release(self, owner: str, names: Sequence[str]) -> None:
+        """End leases."""
+        await self._read(self._log.release, owner, sorted(set(names)))
 
     async def close(self) -> None:
         """Finish what was begun, then let go of the database. Closing twice is as good as once."""

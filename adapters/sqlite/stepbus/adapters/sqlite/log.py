@@ -20,7 +20,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteProcessRecorder
 from stepbus.adapters.recorders.log import LAYOUT, KeepSnapshot, LogRecorder, appends_of
 from stepbus.adapters.recorders.sqlite import SqliteDatastore
 from stepbus.adapters.sqlite.checkpoints import PAGES, Checkpointer
-from stepbus.orchestrator.ports import Append, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
+from stepbus.orchestrator.ports import Append, Lease, LogIdentity, Snapshot, StoredRecord, StoreUnavailable
 
 PAGE_BYTES = 4_096
 # A commit carries the write-ahead log over only where the checkpointer has fallen this many times behind.
@@ -49,6 +49,13 @@ CREATE TABLE IF NOT EXISTS snapshots (
     originator_version INTEGER NOT NULL,
     state BLOB NOT NULL
 ) WITHOUT ROWID"""
+_LEASES = """
+CREATE TABLE IF NOT EXISTS leases (
+    name TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    ends_ms INTEGER NOT NULL
+) WITHOUT ROWID"""
 
 _OF_STREAM = "SELECT rowid, originator_version, topic, state FROM stored_events WHERE originator_id = ? "
 _SELECT_RECORD = _OF_STREAM + "AND originator_version = ?"
@@ -69,6 +76,14 @@ _UPSERT_SNAPSHOT = """
 INSERT INTO snapshots (originator_id, originator_version, state) VALUES (?, ?, ?)
 ON CONFLICT (originator_id) DO UPDATE SET originator_version = excluded.originator_version, state = excluded.state
 WHERE snapshots.originator_version <= excluded.originator_version"""
+_HOLD = """
+INSERT INTO leases (name, owner, number, ends_ms) SELECT value, :owner, :now, :now + :for FROM json_each(:names)
+WHERE true ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, ends_ms = excluded.ends_ms,
+    number = CASE WHEN leases.ends_ms > :now THEN leases.number ELSE max(leases.number + 1, :now) END
+WHERE leases.owner = excluded.owner OR leases.ends_ms <= :now"""
+_FORGET_LEASES = "DELETE FROM leases WHERE ends_ms <= :now - 86400000"
+_SELECT_LEASES = "SELECT name, owner, number, ends_ms - :now FROM leases WHERE ends_ms > :now ORDER BY name"
+_RELEASE = "UPDATE leases SET ends_ms = 0 WHERE owner = ? AND name IN (SELECT value FROM json_each(?))"
 
 
 class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
@@ -84,7 +99,7 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
     def construct_create_table_statements(self) -> list[str]:
         """Give the library's tracking table, and our own tables."""
         (*_, tracking) = super().construct_create_table_statements()
-        return [_EVENTS, tracking, _IDENTITY, _SNAPSHOTS]
+        return [_EVENTS, tracking, _IDENTITY, _SNAPSHOTS, _LEASES]
 
     def create_table(self) -> None:
         """Create what is not there, in one transaction, so that several processes may do so at once."""
@@ -189,6 +204,20 @@ class SqliteLog(SQLiteProcessRecorder, LogRecorder[SQLiteCursor]):
     def clock_ms(self) -> int:
         """Give the machine's clock: whoever opens the file is on this machine."""
         return time.time_ns() // 1_000_000
+
+    def hold(self, owner: str, names: Sequence[str], for_ms: int) -> Sequence[Lease]:
+        """Renew or take leases, and give all that hold."""
+        with self.datastore.transaction(commit=True) as cursor:
+            now = {"now": self.clock_ms()}
+            cursor.execute(_HOLD, {"owner": owner, "names": json.dumps(names), "for": for_ms, **now})
+            cursor.execute(_FORGET_LEASES, now)
+            cursor.execute(_SELECT_LEASES, now)
+            return [Lease(*row) for row in cursor.fetchall()]
+
+    def release(self, owner: str, names: Sequence[str]) -> None:
+        """End leases."""
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute(_RELEASE, (owner, json.dumps(names)))
 
     def close(self) -> None:
         """Close all connections."""

@@ -17,6 +17,7 @@ from stepbus.orchestrator.testing.store_suite.appending import Appending
 from stepbus.orchestrator.testing.store_suite.closing import Closing
 from stepbus.orchestrator.testing.store_suite.contending import Contending
 from stepbus.orchestrator.testing.store_suite.keeping import Keeping
+from stepbus.orchestrator.testing.store_suite.leasing import Leasing
 from stepbus.orchestrator.testing.store_suite.processes import AcrossProcesses
 from stepbus.orchestrator.testing.store_suite.reading import Reading
 from stepbus.orchestrator.testing.store_suite.tailing import Tailing
@@ -24,7 +25,7 @@ from stepbus.orchestrator.testing.store_suite.tailing import Tailing
 __all__ = ["SharedStoreSuite", "StoreSuite"]
 
 
-class StoreSuite(Appending, Contending, Reading, Tailing, Keeping, Closing):
+class StoreSuite(Appending, Contending, Reading, Tailing, Keeping, Leasing, Closing):
     """All cases of a log in one process. A subclass says how it is opened."""
 
 

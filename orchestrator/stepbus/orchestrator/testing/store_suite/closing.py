@@ -22,11 +22,13 @@ SOMEWHERE = UUID(int=1)
 USES: dict[str, Callable[[EventStore], Awaitable[object]]] = {
     "append": lambda store: store.append([record(SOMEWHERE)]),
     "checkpoint": lambda store: store.checkpoint("relay"),
+    "hold": lambda store: store.hold("a", ["one"], 1000),
     "head": lambda store: store.head(),
     "identity": lambda store: store.identity(),
     "now_ms": lambda store: store.now_ms(),
     "read": lambda store: store.read(0, 1),
     "read_stream": lambda store: store.read_stream(SOMEWHERE),
+    "release": lambda store: store.release("a", ["one"]),
     "save_checkpoint": lambda store: store.save_checkpoint("relay", 1),
     "save_snapshot": lambda store: store.save_snapshot(SOMEWHERE, Snapshot(1, b"")),
     "snapshot": lambda store: store.snapshot(SOMEWHERE),
