@@ -140,7 +140,7 @@ func ending(job *Job, worker string, result any, failure *StepError) Message {
 	}
 	if failure == nil && len(message.Body) > maxMessageBytes {
 		reason := fmt.Sprintf("expected at most %d bytes, found %d", maxMessageBytes, len(message.Body))
-		failure = &StepError{Code: "result.too_large", Message: reason}
+		failure = &StepError{Code: "worker.result_too_large", Message: reason}
 	}
 	if failure != nil {
 		failure.Message = strings.ToValidUTF8(failure.Message[:min(len(failure.Message), 4096)], "")

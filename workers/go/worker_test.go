@@ -88,7 +88,7 @@ func TestAFailureSaysWhatItIs(t *testing.T) {
 		retryable             bool
 	}{
 		{"conform.probe", `{"do":"fail","code":"a.b","message":"m","retryable":true}`, "a.b", true},
-		{"conform.probe", `{"do":"big","size":300000}`, "result.too_large", false},
+		{"conform.probe", `{"do":"big","size":300000}`, "worker.result_too_large", false},
 		{"conform.probe", `{"do":"sleep","seconds":60,"silent":true}`, "worker.timeout", true},
 		{"conform.probe", `{"do":7}`, "worker.input_invalid", false},
 		{"conform.probe", `{}`, "probe.unknown", false},
