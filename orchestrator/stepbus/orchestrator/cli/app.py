@@ -19,6 +19,7 @@ app = group_of(
         "rebuild": "Make the views anew from the log.",
         "verify": "Check the invariants of every task, from the log alone.",
         "quarantine": "List, show and resubmit messages that could not be applied.",
+        "worker": "Try workers in any language.",
         "bench": "Measure the workloads, and beside each the limits that this machine sets.",
         "config": "Show every setting: its value, and where it comes from.",
         "version": "Show the version of stepbus.",

@@ -1,0 +1,99 @@
+"""A job may be delivered twice, and is done with only when its answer is sent."""
+
+from stepbus.orchestrator.testing.worker_kit.bench import Bench
+from stepbus.orchestrator.testing.worker_kit.heard import ENDINGS, Heard
+from stepbus.orchestrator.testing.worker_kit.rules.answers import demand_result
+from stepbus.orchestrator.testing.worker_kit.rules.rule import Rules
+from stepbus.orchestrator.testing.worker_kit.verdict import Broken, NotTried, demand
+
+RULES = Rules()
+SETTLED = Rules()
+"""Rules that look back on all jobs once what was not acked has come back."""
+
+
+@RULES.rule("delivery.twice", "A job that comes again when it was answered does no harm", "echo")
+async def _twice(bench: Bench) -> None:
+    job = await bench.send("echo", "twice")
+    await bench.success(job)
+    await bench.deliver(job)
+    await bench.ending(await bench.send("echo"))
+    for answer in bench.answers(job, *ENDINGS):
+        demand(answer.type == "step.completed", "the same answer to the same job", str(answer.error))
+        demand_result(bench, job, answer)
+
+
+@RULES.rule("delivery.effect_once", "A job that comes again has its effect once", "effect")
+async def _effect_once(bench: Bench) -> None:
+    job = await bench.send("effect")
+    demand_result(bench, job, await bench.success(job))
+    await bench.deliver(job)
+    await bench.ending(await bench.send("effect"))
+    await bench.came(lambda: len(bench.answers(job, *ENDINGS)) > 1, 1.0)  # no answer is as good
+    for answer in bench.answers(job, "step.completed"):
+        demand_result(bench, job, answer)
+
+
+@RULES.rule("delivery.effect_of_attempts", "The attempts of a step share one effect, by `idempotency_key`", "effect")
+async def _effect_of_attempts(bench: Bench) -> None:
+    first = await bench.send("effect")
+    await bench.ending(first)
+    known = {heard.body for heard in bench.answers(first)}
+    fields = {"task_id": first.task_id, "idempotency_key": first.data["idempotency_key"]}
+    again = await bench.send("effect", attempt=2, **fields)
+
+    def of_the_second() -> list[Heard]:
+        return [heard for heard in bench.answers(again, *ENDINGS) if heard.body not in known]
+
+    if not await bench.came(of_the_second, bench.pace.patience_s):
+        raise Broken("an answer to the second attempt", "nothing")
+    demand_result(bench, again, of_the_second()[0])
+
+
+@RULES.rule(
+    "delivery.other_handler",
+    "A job of a handler that the worker does not serve is given back, or fails: it is neither run nor lost",
+    "echo",
+)
+async def _other_handler(bench: Bench) -> None:
+    job = await bench.send("echo", handler=f"{bench.contract.handler}_not")
+    body = bench.body(job)
+    within_s = bench.pace.patience_s + bench.pace.redelivery_s
+    if not await bench.came(lambda: bench.answers(job, *ENDINGS), min(1.0, bench.pace.redelivery_s / 4)):
+        async with bench.beside() as reader:
+            given_back = await reader.back(body, within_s, lambda: bench.answers(job, *ENDINGS))
+        if given_back is not None:
+            return
+    answer = await bench.ending(job, 0.1)
+    demand(answer.type == "step.failed", "step.failed, or the job given back", str(answer.type))
+
+
+@SETTLED.rule("delivery.acked", "A job is acked when it was answered, and does not come back", "echo")
+async def _acked(bench: Bench) -> None:
+    back = await bench.seen(come_back)
+    for job in bench.jobs:
+        if job.scenario != "echo" or job.times != 1 or not bench.answers(job, *ENDINGS):
+            continue
+        demand(bench.body(job) not in back, "no job that was answered to come back", f"that of task {job.task_id}")
+        again = len({heard.attribute("id") for heard in bench.answers(job, *ENDINGS)})
+        demand(again == 1, "a job to be answered once", f"{again} answers to that of task {job.task_id}")
+
+
+async def come_back(bench: Bench) -> set[bytes]:
+    """Give what the queue still held, after the time in which a broker delivers again what was not acked."""
+    async with bench.beside() as reader:
+        return {delivery.body for delivery in await reader.read(bench.pace.settled_s)}
+
+
+@RULES.rule(
+    "delivery.ack_last", "A job is acked after its answer: a worker killed at work loses none", "sleep", command=True
+)
+async def _ack_last(bench: Bench) -> None:
+    assert bench.control is not None
+    job = await bench.send("sleep", timeout_ms=30_000)
+    await bench.begun(job)
+    await bench.control.kill()
+    if bench.answers(job, *ENDINGS):
+        raise NotTried("the job was answered before the worker could be killed: sleep takes too little time")
+    await bench.control.start()
+    takes_s = bench.scenario("sleep").takes_s or 0
+    await bench.ending(job, bench.pace.start_s + bench.pace.settled_s + takes_s)
