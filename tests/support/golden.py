@@ -154,7 +154,9 @@ def events(template: TaskTemplate) -> Iterator[e.Event]:
 def documents() -> Iterator[tuple[str, bytes]]:
     """Give each golden document of today's shapes, by its path."""
     template = check((GOLDEN / WRITTEN_TEMPLATE).read_bytes(), "yaml")
-    yield WRITTEN_TEMPLATE.replace(".yaml", ".json"), codec.canonical(template.canonical())
+    for path in sorted(GOLDEN.glob("templates/*.yaml")):
+        canonical = codec.canonical(check(path.read_bytes(), "yaml").canonical())
+        yield path.relative_to(GOLDEN).with_suffix(".json").as_posix(), canonical
     for message in messages():
         yield f"messages/{message.TYPE}.v{message.VERSION}.json", envelope.write(_enveloped(message))
     for event in events(template):

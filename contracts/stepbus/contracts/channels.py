@@ -4,7 +4,7 @@
 |---|---|---|
 | `tasks` | clients; workers, when they come up | coordinators |
 | `jobs.<queue>` | relay | workers |
-| `results.<partition>` | workers | coordinators, all partitions at once as `results.*` |
+| `results.<partition>` | workers | coordinators: a partition, or all at once as `results.*` |
 | `events` | relay | anybody |
 | `quarantine` | relay | operators |
 | `replies.<name>` | relay | the client that asked; nothing is kept of it |
@@ -88,10 +88,9 @@ def to_share(channel: str, group: str) -> Channel:
     if channel == ALL_RESULTS:
         return Channel("results", "*")
     found = to_send(channel)
-    if found.kind in {"results", "replies"}:
-        raise refuse(
-            "channel.shared", f"expected tasks, jobs.<queue>, results.*, events or quarantine, found {channel!r}"
-        )
+    if found.kind == "replies":
+        expected = "expected tasks, jobs.<queue>, results.<partition>, results.*, events or quarantine"
+        raise refuse("channel.shared", f"{expected}, found {channel!r}")
     return found
 
 

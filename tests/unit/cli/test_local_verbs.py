@@ -85,6 +85,18 @@ def test_a_bad_template_is_shown_with_its_lines(tmp_path: Path) -> None:
     assert "     5 |     depends_on: [a]\n             ^^^^^^^^^^^^^^^" in result.stderr
 
 
+def test_what_can_not_be_told_of_a_template_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "open.yaml"
+    file.write_text("name: order\nversion: 1.0.0\nsteps:\n  - name: a\n    input_schema: {required: [context, note]}\n")
+
+    for_program, for_person = stepbus("template", "check", str(file), "--json"), stepbus("template", "check", str(file))
+
+    assert for_program.exit_code == for_person.exit_code == 0
+    (warning,) = orjson.loads(for_program.stdout)["warnings"]
+    assert (warning["code"], warning["pointer"]) == ("template.edge_open", "/steps/0/input_schema")
+    assert "warning[template.edge_open] at /steps/0/input_schema: " in for_person.stderr
+
+
 def test_a_template_can_come_from_a_pipe() -> None:
     as_yaml = stepbus("template", "check", "-", given=DIAMOND)
     as_json = stepbus("template", "check", "-", given='{"name": "a", "version": "1.0.0", "steps": [{"name": "b"}]}')

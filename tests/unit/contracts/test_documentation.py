@@ -25,6 +25,7 @@ SUBJECTS = {
     "document/model.py": ["json", "yaml"],
     "document/yaml_text.py": ["yaml"],
     "schema/rules.py": ["schema"],
+    "template/edges.py": ["template"],
     "template/relations.py": ["template"],
 }
 """Where codes are written without what they are about."""

@@ -44,13 +44,13 @@ def test_no_two_schemas_have_one_address() -> None:
     ],
 )
 def test_a_template_can_be_checked_by_its_schema_in_an_editor(change: dict[str, object], is_valid: bool) -> None:  # noqa: FBT001
-    schema = orjson.loads(documents()["template/task.v1.json"])
+    schema = orjson.loads(documents()["template/task.v2.json"])
 
     assert jsonschema_rs.is_valid(schema, TEMPLATE | change) is is_valid
 
 
 def test_durations_by_default_are_written_as_people_write_them() -> None:
-    step = orjson.loads(documents()["template/task.v1.json"])["$defs"]["StepDocument"]["properties"]
+    step = orjson.loads(documents()["template/task.v2.json"])["$defs"]["StepDocument"]["properties"]
 
     assert step["timeout"]["default"] == "5m"
 
@@ -63,6 +63,17 @@ def test_the_schemas_are_written_and_those_of_no_class_are_taken_away(tmp_path: 
 
     assert written(tmp_path) == documents()
     assert main(["--check"], tmp_path) == 0
+
+
+def test_an_older_version_stays_as_it_was_released(tmp_path: Path) -> None:
+    older = tmp_path / "template" / "task.v1.json"
+    older.parent.mkdir()
+    older.write_text("{}")
+
+    assert main(["--check"], tmp_path) == 1
+    assert main([], tmp_path) == 0
+    assert main(["--check"], tmp_path) == 0
+    assert older.read_text() == "{}"
 
 
 def test_the_module_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:

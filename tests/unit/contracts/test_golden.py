@@ -15,11 +15,12 @@ from stepbus import contracts
 from stepbus.contracts import codec, envelope, messages
 from stepbus.contracts.events import EVENTS, decode_record, encode_record
 from stepbus.contracts.messages import MESSAGES
-from stepbus.contracts.schemas import documents
-from stepbus.contracts.template import TaskTemplate, check, from_mapping
+from stepbus.contracts.schemas import FOLDER, documents
+from stepbus.contracts.template import TaskDocument, TaskTemplate, check, from_mapping
 
 GOLDEN = Path(contracts.__path__[0]) / "golden"
 MESSAGE_NAMES = [f"{message.TYPE}.v{message.VERSION}" for message in MESSAGES]
+TEMPLATE_VERSIONS = range(1, TaskDocument.VERSION + 1)
 EVENT_NAMES = [f"{event.TYPE}.v{event.VERSION}" for event in EVENTS]
 
 
@@ -65,17 +66,21 @@ def test_a_stored_event_is_written_as_it_was_released(name: str) -> None:
     assert is_valid(f"events/{name}.json", orjson.loads(body)["events"][0]["data"])
 
 
-def test_a_template_keeps_its_canonical_bytes_and_so_its_hash() -> None:
-    written = check(golden("templates/process_order.v1.yaml"), "yaml")
-    canonical = golden("templates/process_order.v1.json")
+@pytest.mark.parametrize("version", TEMPLATE_VERSIONS)
+def test_a_template_keeps_its_canonical_bytes_and_so_its_hash(version: int) -> None:
+    written = check(golden(f"templates/process_order.v{version}.yaml"), "yaml")
+    canonical = golden(f"templates/process_order.v{version}.json")
 
     assert codec.canonical(written.canonical()) == canonical
     assert written.hash == hashlib.sha256(canonical).hexdigest()
-    assert is_valid("template/task.v1.json", orjson.loads(canonical))
+    schema = orjson.loads((FOLDER / f"template/task.v{version}.json").read_bytes())
+    assert jsonschema_rs.is_valid(schema, orjson.loads(canonical), validate_formats=True)
+    assert is_valid(f"template/task.v{TaskDocument.VERSION}.json", orjson.loads(canonical))
 
 
-def test_a_stored_template_is_read_as_it_was_released() -> None:
-    canonical = orjson.loads(golden("templates/process_order.v1.json"))
+@pytest.mark.parametrize("version", TEMPLATE_VERSIONS)
+def test_a_stored_template_is_read_as_it_was_released(version: int) -> None:
+    canonical = orjson.loads(golden(f"templates/process_order.v{version}.json"))
 
     assert TaskTemplate.model_validate(canonical) == from_mapping(canonical)
 

@@ -99,3 +99,14 @@ def test_the_deepest_result_that_is_taken_can_be_carried_to_the_next_step() -> N
 
 def test_each_message_has_a_type_of_its_own() -> None:
     assert len({message.TYPE for message in messages.MESSAGES}) == len(messages.MESSAGES)
+
+
+def test_a_worker_announces_a_handler_once_for_each_contract() -> None:
+    served = [{"handler": "orders.check", "contract": number} for number in (1, 2, 1)]
+
+    assert problems(event("worker.announced", {"worker": "w", "handlers": served})) == [
+        ("message.handler_twice", "/data")
+    ]
+    assert isinstance(
+        messages.read(event("worker.announced", {"worker": "w", "handlers": served[:2]})), messages.WorkerAnnounced
+    )

@@ -38,12 +38,12 @@ class Document:
     def validator(self, pointer: str) -> jsonschema_rs.Validator:
         """Give what holds values against one subschema, its references led where they lead in the whole."""
         if pointer not in self._validators:
-            schema = {"$ref": _WITHIN + quote(pointer), "$defs": {"whole": self._to_stand_within}}
+            schema = {"$ref": _WITHIN + quote(pointer), "$defs": {"whole": self._within}}
             self._validators[pointer] = compiled(schema)
         return self._validators[pointer]
 
-    @cached_property
-    def _to_stand_within(self) -> Any:
+    def standing_at(self, pointer: str) -> Any:
+        """Give the schema with its references as they lead when it stands at this place of a larger one."""
         copy = deepcopy(self.schema)
         if isinstance(copy, dict):
             for keyword in _OF_WHOLE:
@@ -51,8 +51,12 @@ class Document:
         for node in subschemas(copy):
             reference = node.schema.get("$ref") if isinstance(node.schema, dict) else None
             if reference is not None and (reference == "#" or reference.startswith("#/")):
-                node.schema["$ref"] = _WITHIN + reference[1:]
+                node.schema["$ref"] = pointer + reference[1:]
         return copy
+
+    @cached_property
+    def _within(self) -> Any:
+        return self.standing_at(_WITHIN)
 
 
 class Place(NamedTuple):

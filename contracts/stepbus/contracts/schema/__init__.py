@@ -5,7 +5,7 @@ patterns run in time linear in the text (no look-around, no back-references), an
 beforehand. Formats are asserted. Keywords that the standard does not know are left alone, as it demands.
 """
 
-from stepbus.contracts.schema.compiled import CompiledSchema, compile_schema
+from stepbus.contracts.schema.compiled import CompiledSchema, compile_schema, reasons
 from stepbus.contracts.schema.rules import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, schema_problems
 from stepbus.contracts.schema.walk import Schema, subschemas, target
 
@@ -16,6 +16,7 @@ __all__ = [
     "CompiledSchema",
     "Schema",
     "compile_schema",
+    "reasons",
     "schema_problems",
     "subschemas",
     "target",

@@ -65,8 +65,13 @@ class CompiledSchema:
             return
         if self._validator.is_valid(value):
             return
-        errors = self._validator.iter_errors(value)
-        yield from islice((problem for error in errors for problem in _problems(error, pointer)), MAX_PROBLEMS)
+        yield from reasons(self._validator, value, pointer)
+
+
+def reasons(validator: jsonschema_rs.Validator, value: Any, pointer: str = "") -> Iterator[Problem]:
+    """Give each way in which a value breaks what a validator demands, up to `MAX_PROBLEMS`."""
+    errors = validator.iter_errors(value)
+    return islice((problem for error in errors for problem in _problems(error, pointer)), MAX_PROBLEMS)
 
 
 def compile_schema(schema: Schema) -> CompiledSchema:

@@ -1,8 +1,8 @@
 """The JSON Schemas (draft 2020-12) of all that crosses our border or is stored, generated from the classes themselves.
 
-They stand in folders beside this file, `<group>/<name>.v<version>.json`: `messages` (what `data` is, by the event's
-type), `envelope`, `events` (the data of each stored event) and `template` (the document that people write). `channels`
-holds the channels and the messages on them, as AsyncAPI describes them.
+They stand in folders beside this file, `<group>/<name>.v<version>.json`, older versions as they were released:
+`messages` (what `data` is, by the event's type), `envelope`, `events` (the data of each stored event) and `template`
+(the document that people write). `channels` holds the channels and the messages on them, as AsyncAPI describes them.
 
 `python -m stepbus.contracts.schemas` writes them, and with `--check` says what differs.
 """
@@ -21,7 +21,7 @@ from stepbus.contracts.schemas.asyncapi import asyncapi
 from stepbus.contracts.schemas.generator import Generator
 from stepbus.contracts.template import TaskDocument
 
-__all__ = ["DIALECT", "FOLDER", "Generator", "documents", "written"]
+__all__ = ["DIALECT", "FOLDER", "Generator", "documents", "shape_of", "written"]
 
 FOLDER: Final = Path(__file__).parent
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -32,7 +32,9 @@ def documents() -> dict[str, str]:
     schemas: dict[str, Mapping[str, Any]] = {
         "channels/asyncapi.v1.json": asyncapi(),
         "envelope/cloudevent.v1.json": _schema(CloudEvent, f"{SCHEMA_ROOT}/envelope/1"),
-        "template/task.v1.json": _schema(TaskDocument, f"{SCHEMA_ROOT}/template/1"),
+        f"template/task.v{TaskDocument.VERSION}.json": _schema(
+            TaskDocument, f"{SCHEMA_ROOT}/template/{TaskDocument.VERSION}"
+        ),
     }
     for message in MESSAGES:
         schemas[f"messages/{message.TYPE}.v{message.VERSION}.json"] = _schema(message, message.dataschema())
@@ -43,8 +45,21 @@ def documents() -> dict[str, str]:
 
 
 def written(folder: Path = FOLDER) -> dict[str, str]:
-    """Give the text of each schema that stands in a folder, by its path in it."""
-    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("*/*.json")}
+    """Give the text of each schema that stands in a folder, by its path in it; of each shape, the newest version."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.glob("*/*.json")}
+    newest: dict[str, str] = {}
+    for path in sorted(paths, key=_version):
+        newest[shape_of(path)] = path
+    return {path: paths[path].read_text("utf-8") for path in newest.values()}
+
+
+def shape_of(path: str) -> str:
+    """Give what a schema's path says of its shape, whatever the version."""
+    return path.rpartition(".v")[0]
+
+
+def _version(path: str) -> int:
+    return int(path.removesuffix(".json").rpartition(".v")[2])
 
 
 def _schema(shape: type[BaseModel | Event], address: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 
-from stepbus.contracts.schemas import FOLDER, documents, written
+from stepbus.contracts.schemas import FOLDER, documents, shape_of, written
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
@@ -18,8 +18,10 @@ def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
         lines = list(_differences(found, wanted))
         sys.stdout.writelines(lines)
         return 1 if lines else 0
-    for path in found.keys() - wanted.keys():
-        (folder / path).unlink()
+    shapes = {shape_of(path) for path in wanted}
+    for path in found:
+        if shape_of(path) not in shapes:
+            (folder / path).unlink()
     for path, text in wanted.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text, "utf-8")

@@ -3,6 +3,7 @@
 from stepbus.contracts.messages import MAX_STEPS
 from stepbus.contracts.template.check import MAX_DOCUMENT_BYTES, check, from_mapping
 from stepbus.contracts.template.duration import format_duration, parse_duration
+from stepbus.contracts.template.edges import Findings, add_findings, edge_findings
 from stepbus.contracts.template.model import (
     MAX_ATTEMPTS,
     MAX_EDGES,
@@ -18,11 +19,14 @@ __all__ = [
     "MAX_DOCUMENT_BYTES",
     "MAX_EDGES",
     "MAX_STEPS",
+    "Findings",
     "RetryPolicy",
     "StepTemplate",
     "TaskDocument",
     "TaskTemplate",
+    "add_findings",
     "check",
+    "edge_findings",
     "format_duration",
     "from_mapping",
     "parse_duration",

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from stepbus.contracts.document import Document, read_json, read_yaml
 from stepbus.contracts.problems import Problem, Refused, refuse
 from stepbus.contracts.template.duration import AS_WRITTEN
+from stepbus.contracts.template.edges import edge_findings
 from stepbus.contracts.template.model import TaskTemplate
 from stepbus.contracts.template.relations import relation_problems, size_problems
 from stepbus.contracts.template.resolve import resolve
@@ -30,6 +31,7 @@ def check(document_text: str | bytes, format: Format, environment: str | None = 
     if document.whole:
         spoilt = {problem.pointer for problem in problems}
         problems += [problem for problem in _problems(document.value, environment) if not _under(problem, spoilt)]
+    problems = problems or list(_edges(document.value))
     if problems:
         raise Refused(_in_order(problems, document))
     return _resolved(document.value, environment)
@@ -41,7 +43,7 @@ def from_mapping(value: Mapping[str, Any], environment: str | None = None) -> Ta
     Raises:
         Refused: with every problem of the template and of each of its environments; without lines.
     """
-    problems = list(_problems(value, environment))
+    problems = list(_problems(value, environment)) or list(_edges(value))
     if problems:
         raise Refused(_at_most(problems))
     return _resolved(value, environment)
@@ -70,6 +72,22 @@ def _problems(document: Any, environment: str | None) -> Iterator[Problem]:
         return
     yield from shape_problems(document, suggestions)
     yield from relation_problems(document, environment, suggestions)
+
+
+def _edges(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give the edges that can't fit, as the document stands and in each environment."""
+    environments: Mapping[str, Any] = document.get("environments", {})
+    parts = (document, *environments.values())
+    if not any("input_schema" in step for part in parts for step in part.get("steps", ())):
+        return
+    told: set[Problem] = set()
+    for environment in (None, *environments):
+        for problem in edge_findings(_resolved(document, environment)).errors:
+            if environment is None:
+                told.add(problem)
+                yield problem
+            elif problem not in told:
+                yield problem.model_copy(update={"message": f"{problem.message}, in the environment {environment!r}"})
 
 
 def _resolved(document: Mapping[str, Any], environment: str | None) -> TaskTemplate:

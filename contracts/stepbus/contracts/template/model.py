@@ -6,7 +6,7 @@ Both hold the same fields; what the document leaves out (handlers, queues, defau
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,7 +48,8 @@ class StepDocument(_Part):
     """A step as it is written.
 
     Shape: `handler` is `<namespace>.<name>` unless it is said, and `queue` is the handler; `timeout` is that of one
-    attempt; only a `skippable` step may be left out by a request.
+    attempt; only a `skippable` step may be left out by a request; `input_schema` is what the handler needs of its
+    inputs, `{"context", "results"}`, and is held against what the template and the step's dependencies declare.
     """
 
     name: StepName
@@ -59,6 +60,7 @@ class StepDocument(_Part):
     retry: RetryPolicy = RetryPolicy()
     timeout: Timeout = 300_000
     skippable: bool = False
+    input_schema: JsonSchema = None
     result_schema: JsonSchema = None
     error_schema: JsonSchema = None
 
@@ -112,6 +114,8 @@ class Environment(_Part):
 
 class TaskDocument(_TaskFields):
     """A task template as it is written, in YAML or JSON."""
+
+    VERSION: ClassVar[int] = 2
 
     defaults: Defaults = Defaults()
     steps: Annotated[tuple[StepDocument, ...], Field(strict=False)]

@@ -95,7 +95,7 @@ def _schemas(part: Object, pointer: str) -> Iterator[Problem]:
     if part.get("context_schema") is not None:
         yield from _schema(part["context_schema"], f"{pointer}/context_schema")
     for index, step in objects(part.get("steps")):
-        for key in ("result_schema", "error_schema"):
+        for key in ("input_schema", "result_schema", "error_schema"):
             if step.get(key) is not None:
                 yield from _schema(step[key], f"{pointer}/steps/{index}/{key}")
 

@@ -26,6 +26,8 @@ class Failure(Exception):
         self.problems = tuple(problems)
 
 
+_COLOURS = {"error": "red", "warning": "yellow"}
+
 FORESEEN = (Failure, Refused, StoreUnavailable, BusUnavailable, OSError)
 
 
@@ -68,10 +70,10 @@ def listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
     ]
 
 
-def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str]) -> None:
+def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str], word: str = "error") -> None:
     """Say each problem on stderr, and under it the line of the source that it is about."""
     for problem in problems:
-        _complain(line_of(problem))
+        _complain(line_of(problem, word))
         if problem.line is not None:
             text = one_line(source_line(problem.line))
             number = f"{problem.line:>6} | "
@@ -79,16 +81,16 @@ def show_problems(problems: Iterable[Problem], source_line: Callable[[int], str]
             typer.echo(f"{number}{text}\n{indent}{'^' * max(1, len(text.strip()))}", err=True)
 
 
-def line_of(problem: Problem) -> str:
+def line_of(problem: Problem, word: str = "error") -> str:
     """Give the problem in a line: `error[code] at pointer (line n): message`."""
     place = f" at {one_line(problem.pointer)}" if problem.pointer else ""
     line = f" (line {problem.line})" if problem.line is not None else ""
-    return f"error[{problem.code}]{place}{line}: {one_line(problem.message)}"
+    return f"{word}[{problem.code}]{place}{line}: {one_line(problem.message)}"
 
 
 def _complain(line: str) -> None:
     word, bracket, rest = line.partition("[")
-    typer.echo(f"{typer.style(word, fg='red', bold=True)}{bracket}{rest}", err=True)
+    typer.echo(f"{typer.style(word, fg=_COLOURS[word], bold=True)}{bracket}{rest}", err=True)
 
 
 def _said(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import typer
 
 from stepbus.contracts.problems import Refused
-from stepbus.contracts.template import TaskTemplate
+from stepbus.contracts.template import TaskTemplate, edge_findings
 from stepbus.contracts.template import check as checked
 from stepbus.orchestrator.cli.documents import Environment, TemplateFile, read_template
 from stepbus.orchestrator.cli.drawing.graph import Graph
@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 def check(file: TemplateFile, *, environment: Environment = None, as_json: AsJson = False) -> None:
     """Say whether a template can be registered, and all that is wrong with it.
 
-    With --json: {"valid": bool, "errors": [{"code", "pointer", "line", "message"}]}.
+    With --json: {"valid": bool, "errors": [{"code", "pointer", "line", "message"}]}; "warnings" alike if there are any.
     """
     source = read_template(file)
     try:
@@ -27,7 +27,11 @@ def check(file: TemplateFile, *, environment: Environment = None, as_json: AsJso
         if not as_json:
             show_problems(refused.problems, source.line)
         raise typer.Exit(1) from refused
-    answer({"valid": True, "errors": []}, lambda: _summary(template), as_json=as_json)
+    warnings = edge_findings(template).warnings
+    said = {"warnings": listed(warnings)} if warnings else {}
+    answer({"valid": True, "errors": []} | said, lambda: _summary(template), as_json=as_json)
+    if not as_json:
+        show_problems(warnings, source.line, "warning")
 
 
 def _summary(template: TaskTemplate) -> str:
