@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from stepbus.adapters.redis import scripts
 from stepbus.adapters.redis.commands import pack
@@ -27,7 +27,7 @@ async def create_streams(connection: Connection, names: Names, queues: Sequence[
     """
     groups = dict.fromkeys(names.always(), "") | dict.fromkeys(queues, WORKERS)
     command = scripts.PROVISION.call(list(groups), list(groups.values()))
-    wrong = await _ask(connection, command, f"the streams of {names.prefix}")
+    wrong = await _ask(connection, command, f"to create the streams of {names.prefix}")
     if wrong:
         raise _mismatch([(key.decode(), kind.decode()) for key, kind in wrong])
 
@@ -43,7 +43,7 @@ async def join_group(
         BusUnavailable: the channels are not provisioned, or the server can't create it.
     """
     command = scripts.JOIN.call([names.mark, *streams], [group, int(alone)])
-    answer = await _ask(connection, command, f"the group {group}")
+    answer = await _ask(connection, command, f"to create the group {group}")
     if answer == b"absent":
         raise _absent(names)
     if answer:
@@ -60,26 +60,22 @@ async def last_entry(connection: Connection, names: Names, stream: str, *, is_ke
         BusMismatch: a key of another type is there.
         BusUnavailable: the channels are not provisioned, or the server can't be asked.
     """
-    try:
-        facts = await connection.ask(pack("XINFO", "STREAM", stream))
-    except ResponseError as error:
-        if "no such key" in str(error):
-            if is_kept:
-                raise _absent(names) from None
-            return START
-        if getattr(error, "status_code", "") == "WRONGTYPE" or str(error).startswith("WRONGTYPE"):
-            raise _mismatch([(stream, "something else")]) from None
-        raise BusUnavailable(f"expected to hear {stream}, but {text_of(error)}") from error
-    except RedisError as error:
-        raise BusUnavailable(f"expected to hear {stream}, but {text_of(error)}") from error
-    return bytes(dict(zip(facts[::2], facts[1::2], strict=True))[b"last-generated-id"])
+    kind = bytes(await _ask(connection, pack("TYPE", stream), f"to hear {stream}")).decode()
+    if kind not in {"none", "stream"}:
+        raise _mismatch([(stream, kind)])
+    if kind == "stream":
+        facts = await _ask(connection, pack("XINFO", "STREAM", stream), f"to hear {stream}")
+        return bytes(dict(zip(facts[::2], facts[1::2], strict=True))[b"last-generated-id"])
+    if is_kept:
+        raise _absent(names)
+    return START
 
 
 async def _ask(connection: Connection, command: bytes, what: str) -> Answer:
     try:
         return await connection.ask(command)
     except RedisError as error:
-        raise BusUnavailable(f"expected {what} to be created, but {text_of(error)}") from error
+        raise BusUnavailable(f"expected {what}, but {text_of(error)}") from error
 
 
 def _absent(names: Names) -> BusUnavailable:

@@ -177,5 +177,5 @@ def _connection(settings: RedisSettings) -> Connection:
 def text_of(error: Exception) -> str:
     """Give what the server or redis-py says, in the server's own words."""
     code = getattr(error, "status_code", None)
-    text = str(error) or type(error).__name__
+    text = "it did not answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return f"{code} {text}" if code and not text.startswith(code) else text
