@@ -80,8 +80,9 @@ class Subscription(Protocol):
 class Bus(Protocol):
     """Channels named in our words: `tasks`, `jobs.<queue>`, `results.<partition>`, `events`, `quarantine`.
 
-    A subscription may name `results.*`. Reconnects for ever: while the broker is away, `publish` answers `NotSent` and
-    `receive` gives nothing.
+    A subscription may name one partition of the results, or all of them as `results.*`; those who read them at one time
+    do so in one of these ways. Reconnects for ever: while the broker is away, `publish` answers `NotSent` and `receive`
+    gives nothing.
     """
 
     async def provision(self, queues: Sequence[str] = ()) -> None:

@@ -25,9 +25,9 @@ def shared_broker(name: str) -> Broker:
 class MemorySubscription:
     """The place of one reader at a queue."""
 
-    def __init__(self, queue: Queue, in_hand: int) -> None:
+    def __init__(self, queue: Queue, in_hand: int, channel: str = "") -> None:
         self._queue = queue
-        self._hand = Hand(in_hand)
+        self._hand = Hand(in_hand, channel)
         self._is_closed = False
         queue.join(self._hand)
 
@@ -159,10 +159,14 @@ class MemoryBus:
         return channel if prefix == self._prefix and channels.is_reply(channel) else None
 
     async def subscribe(self, channel: str, group: str = "coordinator", in_hand: int = 1000) -> MemorySubscription:
-        """Take part in the queue of a channel; `tasks` and `results.*` have one group, and a job queue is its own."""
+        """Take part in the queue of a channel; `tasks` and the results have one group, and a job queue is its own."""
         self._demand_open()
         shared = channels.to_share(channel, group)
         address = f"{self._prefix}.{shared}"
+        if shared.kind == "results":
+            queue = self._broker.queue(f"{self._prefix}.{channels.ALL_RESULTS}")
+            _demand_group(queue, channel, group)
+            return self._keep(MemorySubscription(queue, in_hand, "" if shared.name == "*" else channel))
         if shared.kind in channels.TOLD:
             queue = self._broker.topic(address, keeps=True).group(group)
         else:
@@ -233,7 +237,10 @@ class MemoryBus:
         to = channels.to_send(channel)
         address = f"{self._prefix}.{channel}"
         if to.kind in channels.WORK:
-            return _Way(address, self._broker.queue(f"{self._prefix}.results.*" if to.kind == "results" else address))
+            return _Way(
+                address,
+                self._broker.queue(f"{self._prefix}.{channels.ALL_RESULTS}" if to.kind == "results" else address),
+            )
         return _Way(address, self._broker.topic(address, keeps=True) if to.kind in channels.TOLD else None)
 
 

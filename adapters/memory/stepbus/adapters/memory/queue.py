@@ -47,13 +47,15 @@ class Hand:
     """What one reader has out un-acked: at most `in_hand` messages, each with its due time, those due first first.
 
     None of them is due before `due`. The first would say when exactly, but to find it takes longer the more was acked
-    in front of it. `served` rises with each time that something is handed out.
+    in front of it. `served` rises with each time that something is handed out. With a `channel`, messages of others
+    are not for this reader.
     """
 
-    __slots__ = ("due", "in_hand", "out", "served")
+    __slots__ = ("channel", "due", "in_hand", "out", "served")
 
-    def __init__(self, in_hand: int) -> None:
+    def __init__(self, in_hand: int, channel: str = "") -> None:
         self.in_hand = in_hand
+        self.channel = channel
         self.out: dict[Message, float] = {}
         self.due = _NEVER
         self.served = 0
@@ -116,8 +118,9 @@ class Queue:
         self._collect_due(now)
         due = now + self._ack_wait_s
         hand.due = min(hand.due, due)
-        ready, out = self._ready, hand.out
+        out = hand.out
         room = min(limit, hand.in_hand - len(out))
+        ready = self._picked(hand.channel, room) if hand.channel else self._ready
         taken: list[Message] = []
         while ready and len(taken) < room:
             message = ready.popleft()
@@ -129,6 +132,15 @@ class Queue:
         if taken:
             self._served = hand.served = self._served + 1
         return taken
+
+    def _picked(self, channel: str, most: int) -> deque[Message]:
+        """Take what is ready of one channel out of what is ready, as far as there is room for it."""
+        picked: deque[Message] = deque()
+        rest: deque[Message] = deque()
+        for message in self._ready:
+            (picked if message.channel == channel and len(picked) < most else rest).append(message)
+        self._ready = rest
+        return picked
 
     def finish(self, messages: Sequence[Message]) -> None:
         """Forget messages, wherever they are by now."""

@@ -1,17 +1,19 @@
 """The bus on NATS JetStream: one connection, a confirm for every message, continuous pulls."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stepbus.adapters.nats.api import JetStreamApi
 from stepbus.adapters.nats.connection import Connection
 from stepbus.adapters.nats.listener import Listener, ReplyListener
-from stepbus.adapters.nats.provisioning import create_consumer, create_streams
+from stepbus.adapters.nats.provisioning import create_consumer, create_streams, take_all_partitions, take_partition
 from stepbus.adapters.nats.publisher import Publisher
 from stepbus.adapters.nats.settings import NatsSettings
 from stepbus.adapters.nats.subscription import PullSubscription
-from stepbus.adapters.nats.topology import Names
+from stepbus.adapters.nats.topology import ConsumerPlace, Names, is_partition
 from stepbus.contracts import channels
+from stepbus.contracts.channels import Channel
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent
 
@@ -63,9 +65,10 @@ class NatsBus:
         return self._names.reply_channel(address)
 
     async def subscribe(self, channel: str, group: str = "coordinator", in_hand: int = 1000) -> PullSubscription:
-        """Take part in the work of a consumer, which is created if it is not there yet."""
-        place = self._names.consumer(channels.to_share(channel, group), group)
-        config = await create_consumer(self._api, place, self._settings.ack_wait_s)
+        """Take part in the work of a consumer, which is created if it is not there yet; a partition is taken over."""
+        shared = channels.to_share(channel, group)
+        place = self._names.consumer(shared, group)
+        config = await self._consumer(shared, place, group)
         ack_wait_s = config["ack_wait"] / 1e9
         subscription = PullSubscription(self._connection, self._api, place, self._names.prefix, in_hand, ack_wait_s)
         self._connection.link(subscription)
@@ -99,6 +102,12 @@ class NatsBus:
             await opened.abandon()
         self._opened.clear()
         await self._connection.close()
+
+    async def _consumer(self, shared: Channel, place: ConsumerPlace, group: str) -> Mapping[str, Any]:
+        if shared.kind != "results":
+            return await create_consumer(self._api, place, self._settings.ack_wait_s)
+        take = take_partition if is_partition(shared) else take_all_partitions
+        return await take(self._api, place, group, self._settings.ack_wait_s)
 
     def _keep(self, opened: PullSubscription | Listener) -> None:
         self._opened = [one for one in self._opened if not one.is_over]

@@ -68,6 +68,56 @@ async def create_consumer(api: JetStreamApi, place: ConsumerPlace, ack_wait_s: f
     return found
 
 
+async def take_partition(api: JetStreamApi, place: ConsumerPlace, group: str, ack_wait_s: float) -> Mapping[str, Any]:
+    """Create the consumer of a partition anew: what another reader has un-acked there comes to the next one at once.
+
+    A reader of all partitions is put an end to: the stream allows no two consumers of one message.
+
+    Raises:
+        Refused: another group reads them.
+        BusUnavailable: the stream is not there, or the server can't create it.
+    """
+    await _remove(api, place.stream, place.name)
+    try:
+        return await create_consumer(api, place, ack_wait_s)
+    except BusMismatch:
+        raise
+    except Refused:
+        await _remove(api, place.stream, group)
+        return await create_consumer(api, place, ack_wait_s)
+
+
+async def take_all_partitions(
+    api: JetStreamApi, place: ConsumerPlace, group: str, ack_wait_s: float
+) -> Mapping[str, Any]:
+    """Create the consumer of all partitions if it is not there yet, in place of those of single ones.
+
+    Raises:
+        Refused: another group reads them.
+        BusUnavailable: the stream is not there, or the server can't create it.
+    """
+    try:
+        return await create_consumer(api, place, ack_wait_s)
+    except BusMismatch:
+        raise
+    except Refused:
+        names = (await api.ask(f"CONSUMER.NAMES.{place.stream}"))["consumers"] or ()
+        for name in names:
+            if name.startswith(f"{group}-") and name.removeprefix(f"{group}-").isdecimal():
+                await _remove(api, place.stream, name)
+        return await create_consumer(api, place, ack_wait_s)
+
+
+async def _remove(api: JetStreamApi, stream: str, consumer: str) -> None:
+    try:
+        await api.ask(f"CONSUMER.DELETE.{stream}.{consumer}")
+    except ApiError as error:
+        if error.code == ApiError.STREAM_NOT_FOUND:
+            raise BusUnavailable(f"expected the stream {stream}, but there is none; provision the bus") from None
+        if error.code != ApiError.CONSUMER_NOT_FOUND:
+            raise BusUnavailable(f"expected to take over the consumer {consumer}, but {error}") from error
+
+
 def _compare(kind: str, name: str, expected: Mapping[str, Any], found: Mapping[str, Any], musts: Sequence[str]) -> None:
     problems = [
         Problem(

@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
 _SECOND = 1_000_000_000
-_REQUEST_ENDS_S = 30
 _HEARTBEAT_S = 2
 _SILENT_S = 2.5 * _HEARTBEAT_S
 _MENDING_PAUSE_S = 0.2
@@ -212,8 +211,8 @@ class PullSubscription:
             request = orjson.dumps(
                 {
                     "batch": room,
-                    "expires": int(_REQUEST_ENDS_S * _SECOND),
-                    "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
+                    "expires": int(self._place.asked_for_s * _SECOND),
+                    "idle_heartbeat": int(min(_HEARTBEAT_S, self._place.asked_for_s / 3) * _SECOND),
                     "max_bytes": _BUFFER_BYTES,
                 }
             )

@@ -5,6 +5,7 @@
 | `tasks` | `<prefix>.tasks` | `<PREFIX>_TASKS` | until a coordinator has acked it |
 | `jobs.<queue>` | `<prefix>.jobs.<queue>` | `<PREFIX>_JOBS` | until a worker has acked it |
 | `results.<n>` | `<prefix>.results.<n>` | `<PREFIX>_RESULTS` | until a coordinator has acked it |
+|  | consumers `<group>-<n>` for one partition each, or `<group>` for all of them | | |
 | `events` | `<prefix>.events` | `<PREFIX>_EVENTS` | 7 days, up to 256 MiB |
 | `quarantine` | `<prefix>.quarantine` | `<PREFIX>_QUARANTINE` | 30 days, up to 128 MiB |
 | `replies.<name>` | `<prefix>.replies.<name>`, or `<name>` itself if it begins with `_INBOX.` | none | not at all |
@@ -35,14 +36,25 @@ class Route:
     stream: bytes
 
 
+_ASKED_FOR_S = 30.0
+_COORDINATORS_S = 3.0
+"""A coordinator that hangs is given no more after this time, and what it has un-acked goes to another after a little
+more than that: it holds up no task of others. Workers may take their time."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerPlace:
-    """A consumer: its stream and name, the subject that it is given, and how many may be out for all its readers."""
+    """A consumer: its stream and name, the subject that it is given, and how many may be out for all its readers.
+
+    Units: a reader asks for messages for `asked_for_s` at once; `longest_ack_wait_s` bounds the wait for an ack.
+    """
 
     stream: str
     name: str
     subject: str
     most_out: int
+    asked_for_s: float = _ASKED_FOR_S
+    longest_ack_wait_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +97,18 @@ class Names:
 
     def consumer(self, channel: Channel, group: str) -> ConsumerPlace:
         """Give the consumer that a group shares; a job queue's is named for the queue, whoever asks."""
-        is_queue = channel.kind == "jobs"
-        name = channel.name.replace(".", "=") if is_queue else group
-        return ConsumerPlace(self.stream(channel.kind), name, self.subject(channel), 1_000 if is_queue else 10_000)
+        stream, subject = self.stream(channel.kind), self.subject(channel)
+        if channel.kind == "jobs":
+            return ConsumerPlace(stream, channel.name.replace(".", "="), subject, 1_000)
+        name = f"{group}-{channel.name}" if is_partition(channel) else group
+        if channel.kind in channels.WORK:
+            return ConsumerPlace(stream, name, subject, 10_000, _COORDINATORS_S, 4 / 3 * _COORDINATORS_S)
+        return ConsumerPlace(stream, name, subject, 10_000)
+
+
+def is_partition(channel: Channel) -> bool:
+    """Say whether this is one partition of the results."""
+    return channel.kind == "results" and channel.name != "*"
 
 
 def stream_config(names: Names, kind: str, replicas: int) -> Mapping[str, Any]:
@@ -118,7 +139,7 @@ def consumer_config(place: ConsumerPlace, ack_wait_s: float) -> Mapping[str, Any
         "filter_subject": place.subject,
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": int(ack_wait_s * _SECOND),
+        "ack_wait": int(min(ack_wait_s, place.longest_ack_wait_s) * _SECOND),
         "max_deliver": -1,
         "max_ack_pending": place.most_out,
     }
