@@ -18,7 +18,7 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
 from stepbus.orchestrator.testing.bus_suite.cases import Family, Trial
 from stepbus.orchestrator.testing.bus_suite.demands import demand_same, refused
 
-NOT_SHARED = ["results", "results.1", "replies.a", "jobs.*", "jobs.>", "*", ">", "tasks.>", "jobs.a b", "events.*", ""]
+NOT_SHARED = ["results", "replies.a", "jobs.*", "jobs.>", "*", ">", "tasks.>", "jobs.a b", "events.*", ""]
 
 
 cases = Family("sharing", "one message, one reader of a group")
@@ -67,6 +67,32 @@ async def a_queue_whose_name_begins_with_that_of_another_is_apart(trial: Trial) 
         subscription = await trial.bus.subscribe(channel)
         demand_same(bodies(await receive(subscription)), [body])
         await demand_silence(subscription, 0.1)
+
+
+@cases.case()
+async def the_results_of_one_partition_come_to_whoever_takes_that_one(trial: Trial) -> None:
+    await publish(trial.bus, message(1, "results.0"), message(2, "results.1"))
+    first = await trial.bus.subscribe("results.0")
+    second = await (await trial.another()).subscribe("results.1")
+    await publish(trial.bus, message(3, "results.1"), message(4, "results.0"))
+
+    demand_same(bodies(await receive(first, 2)), [b"body 1", b"body 4"])
+    demand_same(bodies(await receive(second, 2)), [b"body 2", b"body 3"])
+
+
+@cases.case()
+async def a_partition_that_one_gives_up_is_gone_on_with_by_another(trial: Trial) -> None:
+    first = await trial.bus.subscribe("results.1")
+    await publish(trial.bus, message(1, "results.1"), message(2, "results.1"), message(3, "results.1"))
+    deliveries = await receive(first, 3)
+    await first.ack(deliveries[:1])
+    await first.nack(deliveries[1])
+    await first.nack(deliveries[2])
+    await first.close()
+
+    second = await (await trial.another()).subscribe("results.1")
+
+    demand_same(sorted(bodies(await receive(second, 2))), [b"body 2", b"body 3"])
 
 
 @cases.case()
@@ -132,3 +158,35 @@ async def readers_come_and_go_while_messages_flow(trial: Trial) -> None:
         await subscription.close()
 
     demand_same(sorted(received), sorted(numbered(60)))
+
+
+@cases.case()
+async def two_of_a_group_share_events_and_two_groups_each_get_all(trial: Trial) -> None:
+    another = await trial.another()
+    mail = [await bus.subscribe("events", group="mail", in_hand=5) for bus in (trial.bus, another)]
+    audit = await another.subscribe("events", group="audit", in_hand=200)
+    await publish(trial.bus, *messages(60, "events"))
+    shared: list[bytes] = []
+    while len(shared) < 60:
+        for subscription in mail:
+            deliveries = await subscription.receive(5, 0.05)
+            await subscription.ack(deliveries)
+            shared += bodies(deliveries)
+
+    demand_same(sorted(shared), sorted(numbered(60)))
+    demand_same(bodies(await receive(audit, 60)), numbered(60))
+
+
+@cases.case()
+async def two_who_read_all_results_share_them(trial: Trial) -> None:
+    one = await trial.bus.subscribe("results.*", in_hand=4)
+    two = await (await trial.another()).subscribe("results.*", in_hand=4)
+    await publish(trial.bus, *[message(number, f"results.{number % 8}") for number in range(1, 81)])
+    received: list[bytes] = []
+    while len(received) < 80:
+        for subscription in (one, two):
+            deliveries = await subscription.receive(4, 0.05)
+            await subscription.ack(deliveries)
+            received += bodies(deliveries)
+
+    demand_same(sorted(received), sorted(numbered(80)))
