@@ -18,6 +18,7 @@ BROKER = Broker(Limits(ack_wait_s=0.5))
 
 class TestMemoryBus(BusSuite):
     redelivery_s = 0.5
+    is_in_process = True
 
     async def open_bus(self, settings: BusSettings) -> Bus:
         return MemoryBus(settings, BROKER)

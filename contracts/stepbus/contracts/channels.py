@@ -29,6 +29,7 @@ TOLD = frozenset({"events", "quarantine"})
 _TOKENS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _PARTITION = re.compile(r"0|[1-9][0-9]{0,4}")
 _PREFIX = re.compile(r"[a-z0-9_-]{1,32}")
+_RESERVED = frozenset({"amq"})  # RabbitMQ refuses all names that begin with `amq.`
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMES = {"jobs": _TOKENS, "results": _PARTITION, "replies": _TOKENS}
 
@@ -49,10 +50,12 @@ def to_prefix(prefix: str) -> str:
     """Give the prefix of all channels as it is.
 
     Raises:
-        Refused: it is not a token that every broker can carry.
+        Refused: it is not a token that every broker can carry, or one that a broker keeps for itself.
     """
-    if not _PREFIX.fullmatch(prefix):
-        raise refuse("channel.prefix", f"expected a prefix of 1 to 32 of a-z 0-9 _ -, found {prefix[:200]!r}")
+    if not _PREFIX.fullmatch(prefix) or prefix in _RESERVED:
+        raise refuse(
+            "channel.prefix", f"expected a prefix of 1 to 32 of a-z 0-9 _ -, and not amq, found {prefix[:200]!r}"
+        )
     return prefix
 
 

@@ -155,3 +155,32 @@ async def no_reply_goes_to_a_channel_of_ours(trial: Trial, channel: str) -> None
 async def a_channel_that_cannot_exist_has_no_address(trial: Trial) -> None:
     with refused(Refused, "expected"):
         trial.bus.address("jobs.>")
+
+
+@cases.case()
+async def a_listener_who_begins_again_from_the_start_hears_all_again(trial: Trial) -> None:
+    await publish(trial.bus, *messages(10, "quarantine"))
+    for _ in range(3):
+        listener = await trial.bus.listen("quarantine", from_start=True)
+        demand_same(bodies(await receive(listener, 10)), numbered(10))
+        await listener.close()
+
+
+@cases.case()
+async def from_now_on_means_from_when_listen_returned(trial: Trial) -> None:
+    for number in range(1, 11):
+        listener = await trial.bus.listen("events", from_start=False)
+        await publish(trial.bus, message(number, "events"))
+        demand_same(bodies(await receive(listener)), [b"body %d" % number])
+        await listener.close()
+
+
+@cases.case()
+async def replies_reach_each_client_its_own(trial: Trial) -> None:
+    names = [f"client-{number}" for number in range(10)]
+    listeners = [await trial.bus.listen(f"replies.{name}", from_start=False) for name in names]
+    await publish(trial.bus, *[message(number, f"replies.{name}") for number, name in enumerate(names)])
+
+    for number, listener in enumerate(listeners):
+        demand_same(bodies(await receive(listener)), [b"body %d" % number])
+        demand_same(list(await listener.receive(9, 0)), [])

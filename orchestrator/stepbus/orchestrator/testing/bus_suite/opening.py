@@ -3,7 +3,7 @@
 import asyncio
 
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import BusSettings, BusUnavailable
+from stepbus.orchestrator.ports import BusSettings, BusUnavailable, Sent
 from stepbus.orchestrator.testing.bus_suite.bench import (
     JOBS,
     QUEUE,
@@ -60,7 +60,7 @@ async def before_the_channels_are_provisioned_there_is_nothing_to_subscribe_to(t
         await trial.bus.subscribe("tasks")
 
 
-@cases.case(each=["", "A", "a.b", "a b", "*", ">", "a" * 33, "a\r\n"])
+@cases.case(each=["", "A", "a.b", "a b", "*", ">", "a" * 33, "a\r\n", "amq"])
 async def a_prefix_that_is_no_token_is_refused(trial: Trial, prefix: str) -> None:
     with refused(Refused, "expected"):
         await trial.another(BusSettings(prefix=prefix))
@@ -111,3 +111,53 @@ async def what_was_confirmed_before_closing_is_there_after_it(trial: Trial) -> N
     await trial.bus.close()
 
     demand_same(bodies(await receive(await another.subscribe(JOBS), 20)), numbered(20))
+
+
+@cases.case()
+async def provisioning_while_messages_flow_disturbs_none(trial: Trial) -> None:
+    subscription = await trial.bus.subscribe(JOBS)
+    another = await trial.another()
+    for first in range(1, 41, 10):
+        await publish(trial.bus, *[message(number) for number in range(first, first + 10)])
+        await another.provision([QUEUE, f"more.{first}"])
+
+    received = await receive(subscription, 40)
+    await subscription.ack(received)
+    demand_same(bodies(received), numbered(40))
+
+
+@cases.case(bare=True)
+async def two_who_provision_at_once_and_again_make_one_of_each(trial: Trial) -> None:
+    buses = [trial.bus, await trial.another()]
+    for _ in range(3):
+        await asyncio.gather(*[bus.provision([QUEUE]) for bus in buses])
+    await publish(trial.bus, message(1))
+    await asyncio.gather(*[bus.provision([QUEUE]) for bus in buses])
+
+    received = await receive(await trial.bus.subscribe(JOBS))
+
+    demand_same(bodies(received), [b"body 1"])
+
+
+@cases.case()
+async def there_may_be_many_queues_each_with_its_own_messages(trial: Trial) -> None:
+    queues = [f"many.q{number}" for number in range(25)]
+    await trial.bus.provision(queues)
+    await publish(trial.bus, *[message(number, f"jobs.{queue}") for number, queue in enumerate(queues)])
+
+    subscriptions = [await trial.bus.subscribe(f"jobs.{queue}", in_hand=10) for queue in queues]
+    received = await asyncio.gather(*[receive(subscription) for subscription in subscriptions])
+
+    demand_same([bodies(one) for one in received], [[b"body %d" % number] for number in range(25)])
+
+
+@cases.case()
+async def a_job_waits_on_its_channel_until_the_queue_is_opened(trial: Trial) -> None:
+    answer = (await trial.bus.publish([message(1, "jobs.opened.later")]))[0]
+    await trial.bus.provision(["opened.later"])
+    if answer != Sent():
+        await publish(trial.bus, message(1, "jobs.opened.later"))
+
+    received = await receive(await trial.bus.subscribe("jobs.opened.later"))
+
+    demand_same(bodies(received), [b"body 1"])

@@ -189,3 +189,56 @@ async def closing_the_bus_gives_back_at_once_what_it_held(trial: Trial) -> None:
     received = await receive(await another.subscribe(JOBS), 5)
     demand_same(sorted(bodies(received)), numbered(5))
     demand_soon(begun, trial.redelivery_s)
+
+
+@cases.case()
+async def the_count_goes_with_the_message_to_another_reader(trial: Trial) -> None:
+    await publish(trial.bus, message(1))
+    first = await trial.bus.subscribe(JOBS)
+    await first.nack(await receive_one(first))
+    await first.nack(await receive_one(first))
+    await first.close()
+
+    count = (await receive_one(await trial.bus.subscribe(JOBS))).count
+    demand(count >= 3, "a message that two deliveries went before to say so", count)
+
+
+@cases.case()
+async def delayed_messages_come_in_the_order_of_their_times(trial: Trial) -> None:
+    await publish(trial.bus, *messages(3))
+    subscription = await trial.bus.subscribe(JOBS)
+    for delivery, delay_s in zip(await receive(subscription, 3), (0.9, 0.2, 0.55), strict=True):
+        await subscription.nack(delivery, delay_s)
+
+    received: list[bytes] = []
+    for _ in range(3):
+        delivery = await receive_one(subscription)
+        await subscription.ack([delivery])
+        received.append(delivery.body)
+    demand_same(received, [b"body 2", b"body 3", b"body 1"])
+
+
+@cases.case()
+async def a_delay_outlives_the_reader_who_asked_for_it(trial: Trial) -> None:
+    await publish(trial.bus, message(1))
+    leaving = await trial.another()
+    subscription = await leaving.subscribe(JOBS)
+    await subscription.nack(await receive_one(subscription), delay_s=0.3)
+    await leaving.close()
+
+    demand_same(bodies(await receive(await trial.bus.subscribe(JOBS))), [b"body 1"])
+
+
+@cases.case()
+async def many_that_are_given_back_at_once_all_come_again_once(trial: Trial) -> None:
+    await publish(trial.bus, *messages(50))
+    subscription = await trial.bus.subscribe(JOBS)
+    for delivery in await receive(subscription, 50):
+        await subscription.nack(delivery, delay_s=0.05)
+
+    again = await receive(subscription, 50)
+
+    await subscription.ack(again)
+    demand_same(sorted(bodies(again)), sorted(numbered(50)))
+    demand_same({delivery.count for delivery in again}, {2})
+    await demand_silence(subscription, trial.redelivery_s * 1.2)
