@@ -7,6 +7,7 @@ import pytest
 
 from stepbus import contracts
 from stepbus.contracts import codec, envelope
+from stepbus.contracts.changes import KINDS
 from stepbus.contracts.messages import MESSAGES
 from stepbus.contracts.problems import MAX_PROBLEMS, MAX_TEXT
 from stepbus.contracts.schema import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, rules
@@ -48,9 +49,15 @@ def test_every_code_of_the_source_is_explained_and_no_other() -> None:
         codes.update(WHOLE_CODE.findall(text))
         for subject in SUBJECTS.get(path.relative_to(SOURCE).as_posix(), ()):
             codes.update(f"{subject}.{end}" for end in NAMED_CODE.findall(text))
-    codes -= {message.TYPE for message in MESSAGES}
+    codes -= {message.TYPE for message in MESSAGES} | KINDS.keys()
 
     assert set(first_cells("Codes")) == codes
+
+
+def test_every_kind_of_change_is_listed_with_what_it_does() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([a-z]+) \| (.+) \|$", section("Comparing two versions"), re.MULTILINE)
+
+    assert rows == [(code, effect.value, why) for code, (effect, why) in sorted(KINDS.items())]
 
 
 def test_every_message_is_listed_and_no_other() -> None:

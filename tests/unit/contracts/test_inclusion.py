@@ -83,6 +83,9 @@ SHOWN = [
     ({"prefixItems": [WHOLE, TEXT], "maxItems": 2}, {"items": {"type": ["integer", "string"]}}),
     ({"items": WHOLE, "maxItems": 1}, {"prefixItems": [NUMBER, TEXT]}),
     ({"contains": WHOLE}, {"contains": WHOLE}),
+    ({"contains": WHOLE, "minContains": 2}, {"contains": NUMBER}),
+    ({"contains": NUMBER, "maxContains": 2}, {"contains": WHOLE, "minContains": 0, "maxContains": 3}),
+    ({"not": NUMBER}, {"not": WHOLE}),
     (ARRAY, {"contains": WHOLE, "minContains": 0}),
     (WHOLE, {"anyOf": [TEXT, NUMBER]}),
     ({"type": ["integer", "string"]}, {"anyOf": [TEXT, NUMBER]}),
@@ -185,6 +188,11 @@ def test_a_reference_means_what_its_own_document_says() -> None:
     special = {"properties": {"a": {"$ref": "#/$defs/a"}}, "type": "object", "$defs": {"a": TEXT}}
 
     assert asked(special, special | {"$defs": {"a": WHOLE}}).answer is Answer.REFUTED
+
+
+def test_a_reference_that_leads_nowhere_is_an_error() -> None:
+    with pytest.raises(LookupError):
+        asked({"$ref": "#/nowhere"}, TEXT)
 
 
 def test_one_and_true_are_not_the_same() -> None:

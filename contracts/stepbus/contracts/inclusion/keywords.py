@@ -215,8 +215,17 @@ def _item_satisfies(asking: Asking, special: Facts, index: int, wanted: Place) -
     return (most is not None and most <= index) or asking.of_part(special.of_item(index), wanted)
 
 
-def _contains(_: Asking, __: Facts, general: Place) -> bool:
-    return general.schema.get("minContains") == 0 and "maxContains" not in general.schema
+def _contains(asking: Asking, special: Facts, general: Place) -> bool:
+    wanted = general.below("contains")
+    least, most = general.schema.get("minContains", 1), general.schema.get("maxContains")
+    said = [(place.below("contains"), schema) for place, schema in special.schemas if "contains" in schema]
+    are_enough = least == 0 or any(
+        schema.get("minContains", 1) >= least and asking.of_part((part,), wanted) for part, schema in said
+    )
+    are_few = most is None or any(
+        schema.get("maxContains", most + 1) <= most and asking.of_part((wanted,), part) for part, schema in said
+    )
+    return are_enough and are_few
 
 
 def _any_of(asking: Asking, special: Facts, general: Place) -> bool:
@@ -232,8 +241,11 @@ def _one_of(asking: Asking, special: Facts, general: Place) -> bool:
     )
 
 
-def _not(_: Asking, special: Facts, general: Place) -> bool:
-    return _is_impossible(special, general.below("not"))
+def _not(asking: Asking, special: Facts, general: Place) -> bool:
+    refused = general.below("not")
+    return _is_impossible(special, refused) or any(
+        asking.is_shown(Facts((refused,)), place.below("not")) for place, schema in special.schemas if "not" in schema
+    )
 
 
 def _if(asking: Asking, special: Facts, general: Place) -> bool:

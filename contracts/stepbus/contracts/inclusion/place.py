@@ -75,10 +75,16 @@ class Place(NamedTuple):
         return Place(self.document, self.pointer + "".join("/" + escape_pointer(str(token)) for token in tokens))
 
     @property
-    def reference(self) -> "Place | None":
-        """Give what `$ref` leads to; None without one."""
-        node = target(self.schema["$ref"], self.document.nodes) if "$ref" in self.schema else None
-        return None if node is None else Place(self.document, node.pointer)
+    def referred(self) -> "Place":
+        """Give what the `$ref` of this subschema leads to.
+
+        Raises:
+            LookupError: it leads nowhere; `schema_problems` says so beforehand.
+        """
+        node = target(self.schema["$ref"], self.document.nodes)
+        if node is None:
+            raise LookupError(f"expected a reference to a subschema, found {self.schema['$ref']}")
+        return Place(self.document, node.pointer)
 
     def allows(self, value: Any) -> bool:
         """Say whether a value satisfies the subschema."""
@@ -90,9 +96,8 @@ def conjuncts(place: Place) -> Iterator[Place]:
     yield place
     if not isinstance(place.schema, dict):
         return
-    reference = place.reference
-    if reference is not None:
-        yield from conjuncts(reference)
+    if "$ref" in place.schema:
+        yield from conjuncts(place.referred)
     for index in range(len(place.schema.get("allOf", ()))):
         yield from conjuncts(place.below("allOf", index))
 

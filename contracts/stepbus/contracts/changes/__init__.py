@@ -1,0 +1,18 @@
+"""What changed between two versions of a contract: named, placed, and told apart by whether it breaks somebody."""
+
+from stepbus.contracts.changes.catalogue import KINDS, Change, Direction, Effect
+from stepbus.contracts.changes.documents import Document, direction_of, document_changes
+from stepbus.contracts.changes.schemas import schema_changes
+from stepbus.contracts.changes.templates import template_changes
+
+__all__ = [
+    "KINDS",
+    "Change",
+    "Direction",
+    "Document",
+    "Effect",
+    "direction_of",
+    "document_changes",
+    "schema_changes",
+    "template_changes",
+]
