@@ -55,6 +55,14 @@ class Member:
         """Ask it to end, and give its exit code."""
         return self._end(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """Let it run no further, as a machine that hangs would."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it run on, as if nothing had been."""
+        self._signal(signal.SIGCONT)
+
     def supervise(self) -> None:
         """Begin it again if it could not begin because the broker was away; that it ends otherwise is an error."""
         if self._process is None or self._process.poll() is None:
@@ -66,6 +74,10 @@ class Member:
 
     def said(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:

@@ -8,6 +8,7 @@ import fcntl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -25,9 +26,13 @@ from stepbus.orchestrator.ports import (
     ViewStore,
 )
 from stepbus.orchestrator.runtime.coordinator import RoundLimits
+from stepbus.orchestrator.runtime.leased import LeasedRole
+from stepbus.orchestrator.runtime.ownership import PROJECTIONS
 from stepbus.orchestrator.runtime.serve import Limits, Serving
 
 ROLES = ("coordinator", "projections", "api")
+_OF_ONE_PROCESS = ("memory:", "sqlite:")
+"""Stores of which one process has all for itself: a memory, or the files of a folder that it has locked."""
 
 
 class RebuiltView(Protocol):
@@ -101,6 +106,8 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         bus_url = settings.bus if embedded is None else await embedded
         bus = await stack.enter_async_context(opened_bus(settings, bus_url))
         serving = await Serving.open(store, bus, settings.partitions, settings.environment, _limits(settings))
+        if not settings.store.startswith(_OF_ONE_PROCESS):
+            serving.share(settings.partitions if "coordinator" in roles else 0)
         if "coordinator" in roles:
             await serving.coordinate()
         serving.begin()
@@ -108,7 +115,7 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         found = Running(serving, bus_url)
         surroundings = Surroundings(store, views, serving.desk, _api(settings))
         for name, make in makers.items():
-            line = await serving.add(name, make(surroundings))
+            line = await serving.add(name, _shared(serving, name, partial(make, surroundings)))
             found.lines.append(line)
             found.api_url = line if name == "api" else found.api_url
         yield found
@@ -187,6 +194,13 @@ def embedded_server(folder: Path, port: int = 0) -> EmbeddedServer | None:
     except (StopIteration, ImportError):
         return None
     return make(folder, port)
+
+
+def _shared(serving: Serving, name: str, make: Callable[[], Role]) -> Role:
+    """Give a role; where several processes share the log, projections as one that only one of them has at a time."""
+    if serving.ownership is None or name != PROJECTIONS:
+        return make()
+    return LeasedRole(serving.ownership.sole(PROJECTIONS), make)
 
 
 def _adapter(url: str) -> Adapter:

@@ -66,7 +66,7 @@ class Settings(BaseModel):
         default="stepbus",
         description="first word of every channel's name on the bus, so that several deployments can share one broker",
     )
-    partitions: Annotated[int, Field(ge=1, le=1024)] = Field(
+    partitions: Annotated[int, Field(ge=1, le=64)] = Field(
         default=8, description="into how many channels the answers of workers are spread"
     )
     publish_timeout_s: Annotated[float, Field(gt=0)] = Field(

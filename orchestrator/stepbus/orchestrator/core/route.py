@@ -16,6 +16,9 @@ from stepbus.contracts import events as e
 from stepbus.orchestrator.core.state import IN_HAND, TaskState, TaskStatus
 
 _TOKEN_BYTES: Final = 16
+SLOTS: Final = 64
+"""The parts that the streams of a log fall into, whatever the number of results channels: work is divided by them."""
+
 _SHOWN_BODY: Final = 64 * 1024
 _ATTRIBUTE: Final = envelope.MAX_ATTRIBUTE  # cut to it, since the name of a request is two attributes long
 _DATASCHEMA: Final = {message: message.dataschema() for message in messages.PUBLISHED}
@@ -29,6 +32,11 @@ class Letter(NamedTuple):
     key: str
     body: bytes
     replyto: str | None = None
+
+
+def slot_of(stream: UUID | str) -> int:
+    """Give the slot of a stream, always the same."""
+    return crc32(str(stream).encode()) % SLOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,11 @@ class Origin:
 
     def results_address(self, task_id: UUID | str) -> str:
         """Give where the answers of a task go, always the same for one task."""
-        return self.results[crc32(str(task_id).encode()) % len(self.results)]
+        return self.results[slot_of(task_id) % len(self.results)]
+
+    def slots_of(self, partition: int) -> Sequence[int]:
+        """Give the slots whose answers go to one of the results channels."""
+        return range(partition, SLOTS, len(self.results))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ now.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -91,6 +91,7 @@ class Coordinator:
         self._woken = asyncio.Event()
         self._is_deciding = False
         self._readers: list[Reader] = []
+        self.demand: Callable[[], object] = lambda: True
         self.catalogue = catalogue
         self.tasks = tasks
         self.clock = clock
@@ -151,6 +152,7 @@ class Coordinator:
         return not self._waiting and not self._is_deciding
 
     async def _hold(self, works: Sequence[Work]) -> None:
+        self.demand()
         await self.clock.refresh()
         draft = _Round(self.clock.now_ms())
         await self._load(draft, works)

@@ -1,21 +1,22 @@
 """Reading the log as it grows: what this process committed is taken from hand, all else is read back.
 
 A reader sees every record once, in order of position, whoever committed it. On the normal path nothing is read back:
-the log is asked only where positions are missing from what was committed here, or when nothing came for a while.
+the log is asked only for positions that are missing from what was committed here, or when nothing came for a while.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from stepbus.contracts import events as e
 from stepbus.orchestrator.core.route import Letter
 from stepbus.orchestrator.core.state import TaskState
-from stepbus.orchestrator.ports import EventStore
+from stepbus.orchestrator.ports import EventStore, StoredRecord
 
 _POLL_S = 0.1
+_POLL_OTHERS_S = 0.02
 _BATCH = 1000
 _ROOM = 20_000
 _ROOM_BYTES = 32 * 1024 * 1024
@@ -40,7 +41,11 @@ class Committed:
 
 
 class Follower:
-    """One reader's way through the log, from a position on."""
+    """One reader's way through the log, from a position on.
+
+    `wants` says which records need to be given of those that are read back; all, unless it is set. `has_company` says
+    that others commit too, and are to be heard of soon.
+    """
 
     def __init__(self, store: EventStore, position: int) -> None:
         self._store = store
@@ -48,7 +53,9 @@ class Follower:
         self._bytes = 0
         self._woken = asyncio.Event()
         self._may_lag = True
-        self.position = position
+        self.position = self._reached = position
+        self.wants: Callable[[StoredRecord], bool] | None = None
+        self.has_company = False
 
     def offer(self, committed: Sequence[Committed]) -> None:
         """Give what this process has just committed, in order. What finds no room is read back later."""
@@ -69,15 +76,38 @@ class Follower:
         given it again.
         """
         while True:
-            batch = self._contiguous()
-            if not batch and (self._may_lag or self._in_hand):
-                batch = await self._read_back()
-                self._may_lag = len(batch) == _BATCH
+            batch = await self.next()
             if batch:
                 yield batch
-                self.position = batch[-1].position
-            else:
-                await self._more()
+            self.advance()
+
+    async def next(self) -> Sequence[Committed]:
+        """Give what comes after the position; nothing if nothing comes for a while, or nothing of it is wanted."""
+        self._reached = self.position
+        batch = self._contiguous()
+        if batch:
+            self._reached = batch[-1].position
+            return batch
+        if self._may_lag or self._in_hand:
+            batch = await self._read_back()
+        if self._reached == self.position:
+            await self._more()
+        return batch
+
+    def advance(self) -> None:
+        """Move on behind what `next` gave."""
+        self.position = self._reached
+
+    def rewind(self, position: int) -> None:
+        """Go back to an earlier position; to be called where `next` has been advanced behind."""
+        if position < self.position:
+            self.position = self._reached = position
+            self._may_lag = True
+
+    def skip(self, position: int) -> None:
+        """Go forward to a later position; to be called as `rewind`."""
+        self.position = self._reached = max(self.position, position)
+        self._may_lag = True
 
     def _contiguous(self) -> list[Committed]:
         batch: list[Committed] = []
@@ -91,7 +121,15 @@ class Follower:
         return batch
 
     async def _read_back(self) -> list[Committed]:
-        stored = await self._store.read(self.position, _BATCH)
+        limit = min(_BATCH, self._in_hand[0].position - self.position - 1) if self._in_hand else _BATCH
+        stored = await self._store.read(self.position, limit)
+        if limit == _BATCH:
+            self._may_lag = len(stored) == limit
+        if not stored:
+            return []
+        self._reached = stored[-1].position
+        if self.wants is not None:
+            stored = list(filter(self.wants, stored))
         return [
             Committed(
                 entry.position,
@@ -110,7 +148,7 @@ class Follower:
             return
         self._woken.clear()
         try:
-            async with asyncio.timeout(_POLL_S):
+            async with asyncio.timeout(_POLL_OTHERS_S if self.has_company else _POLL_S):
                 await self._woken.wait()
         except TimeoutError:
             self._may_lag = True

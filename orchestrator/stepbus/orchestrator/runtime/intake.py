@@ -70,13 +70,14 @@ class Intake:
         self._limit = batch_limit
         self._stopping = False
 
-    async def run(self) -> None:
-        """Take in messages until `stop`, or for ever."""
-        subscriptions = [await self._bus.subscribe("tasks"), await self._bus.subscribe("results.*")]
+    async def run(self, channels: Sequence[str] = ("tasks", "results.*"), ends: asyncio.Event | None = None) -> None:
+        """Take in the messages of these channels until `stop` or `ends`, or for ever."""
+        ends = ends or asyncio.Event()
+        subscriptions = [await self._bus.subscribe(channel) for channel in channels]
         try:
             async with asyncio.TaskGroup() as group:
                 for subscription in subscriptions:
-                    group.create_task(self._take_in(subscription))
+                    group.create_task(self._take_in(subscription, ends))
         finally:
             for subscription in subscriptions:
                 await subscription.close()
@@ -121,10 +122,10 @@ class Intake:
         rest = iter(answered)
         return [intent if isinstance(intent, StoreUnavailable) else next(rest) for intent in intents]
 
-    async def _take_in(self, subscription: Subscription) -> None:
+    async def _take_in(self, subscription: Subscription, ends: asyncio.Event) -> None:
         free = asyncio.Semaphore(_BATCHES_UNDER_WAY)
         async with asyncio.TaskGroup() as group:
-            while not self._stopping:
+            while not (self._stopping or ends.is_set()):
                 await free.acquire()
                 deliveries = await subscription.receive(self._limit, _RECEIVE_S)
                 if deliveries:

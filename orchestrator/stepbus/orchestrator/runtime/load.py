@@ -37,7 +37,7 @@ class Load:
         waiting = self._coordinator.backlog
         if waiting > self._limit:
             return self._refusal(f"{waiting:,} commands to wait for a decision")
-        unsent = 0 if self._relay is None else self._head - self._relay.confirmed
+        unsent = 0 if self._relay is None else self._relay.unsent(self._head)
         if unsent > self._limit:
             return self._refusal(f"{unsent:,} records to wait for being sent")
         return None

@@ -10,15 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepbus.orchestrator.core.route import Origin
+from stepbus.orchestrator.core.route import SLOTS, Origin
 from stepbus.orchestrator.ports import Bus, EventStore, Role, StoreUnavailable
 from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.clock import StoreClock
 from stepbus.orchestrator.runtime.coordinator import Coordinator, RoundLimits
 from stepbus.orchestrator.runtime.desk import Desk
+from stepbus.orchestrator.runtime.estate import Estate
 from stepbus.orchestrator.runtime.follow import Follower
 from stepbus.orchestrator.runtime.intake import Intake
+from stepbus.orchestrator.runtime.leased import while_held
 from stepbus.orchestrator.runtime.load import Load
+from stepbus.orchestrator.runtime.ownership import TIMERS, LeaseTimes, Ownership
 from stepbus.orchestrator.runtime.relay import READER, Relay
 from stepbus.orchestrator.runtime.tasks import Tasks
 from stepbus.orchestrator.runtime.timers import Timers
@@ -31,13 +34,17 @@ _LAST_WRITES_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds one process: commands a round, tasks at hand and for how long, what may wait, the time of a drain."""
+    """What bounds one process: commands a round, tasks at hand and for how long, what may wait, the time of a drain.
+
+    Of what is shared with other processes, how long it is held.
+    """
 
     round: RoundLimits = field(default_factory=RoundLimits)
     cache_tasks: int = 20_000
     passivate_after_s: float = 30.0
     backlog_limit: int = 5_000
     drain_timeout_s: float = 10.0
+    leases: LeaseTimes = field(default_factory=LeaseTimes)
 
 
 @dataclass(slots=True)
@@ -81,6 +88,8 @@ class Serving:
     timers: Timers
     load: Load
     desk: Desk
+    estate: Estate
+    ownership: Ownership | None = None
     roles: dict[str, Role] = field(default_factory=dict)
     parts: dict[str, _Part] = field(default_factory=dict)
     is_draining: bool = False
@@ -106,16 +115,25 @@ class Serving:
         timers = await Timers.open(store, coordinator, limits.passivate_after_s)
         load = Load(coordinator, limits.backlog_limit)
         desk = Desk(store, coordinator, intake, load, lambda address: bus.reply_channel(address) is not None)
-        serving = cls(store, bus, limits, coordinator, intake, relay, timers, load, desk)
+        estate = Estate(coordinator, intake, relay)
+        serving = cls(store, bus, limits, coordinator, intake, relay, timers, load, desk, estate)
         serving._part("rounds", coordinator.run)
         serving._part("passivation", tasks.run)
         desk.health_of = serving.health
         return serving
 
+    def share(self, partitions: int) -> None:
+        """Hold by lease what this process works on: others share the log. Who is no coordinator has no partitions."""
+        self.ownership = Ownership(self.store, partitions, self.estate, times=self.limits.leases)
+        self.estate.ownership = self.ownership
+        self.coordinator.demand = self.relay.demand = self.ownership.demand
+        self._part("leases", self.ownership.run)
+
     async def coordinate(self) -> None:
         """Provision the bus, and add the coordinator's own loops: relay, timers, intake.
 
-        The queues of jobs are the workers' to open: a job waits on its channel until the first of them comes.
+        Without leases all is this process's from the start. The queues of jobs are the workers' to open: a job waits on
+        its channel until the first of them comes.
         """
         await self.bus.provision()
         self.coordinator.inform(self.relay)
@@ -123,8 +141,14 @@ class Serving:
         self.coordinator.inform(self.load)
         self.load.watch(self.relay)
         self._part("relay", self.relay.run)
-        self._part("timers", self.timers.run)
-        self._part("intake", self.intake.run)
+        if self.ownership is None:
+            self.relay.take(await self.relay.positions(range(SLOTS)))
+            self._part("timers", self.timers.run)
+            self._part("intake", self.intake.run)
+        else:
+            held = self.ownership.sole(TIMERS)
+            self._part("timers", lambda: while_held(held, self.timers.catch_up, self.timers.run))
+            self._part("intake", lambda: self.intake.run(("tasks",)))
 
     def begin(self) -> None:
         """Let every part run."""
@@ -149,23 +173,28 @@ class Serving:
                 await self._finish()
         except TimeoutError:
             _log.warning("not all was finished within %s s; the rest is in the log", self.limits.drain_timeout_s)
+        await self.estate.end()
         for part in reversed(self.parts.values()):
             await part.end()
         if "relay" in self.parts:
             with suppress(TimeoutError, StoreUnavailable):
                 async with asyncio.timeout(_LAST_WRITES_S):
                     await self.relay.save()
-                    await self.timers.save()
+                    if self.ownership is None or self.ownership.holds(TIMERS):
+                        await self.timers.save()
+        if self.ownership is not None:
+            await self.ownership.end()
 
     async def _finish(self) -> None:
         for role in reversed(self.roles.values()):
             await role.stop()
         if (intake := self.parts.get("intake")) is not None and intake.task is not None:
             await asyncio.wait([intake.task])
+        await self.estate.finish()
         await _until(lambda: self.coordinator.is_idle)
         if "relay" in self.parts:
             head = await self.store.head()
-            await _until(lambda: self.relay.confirmed >= head)
+            await _until(lambda: not self.relay.unsent(head))
 
     def health(self) -> Mapping[str, Any]:
         """Say how each part and role is."""
@@ -179,6 +208,8 @@ class Serving:
         for name, role in self.roles.items():
             ok, detail = role.health()
             found[name] = {"ok": ok, "detail": detail}
+        if self.ownership is not None and "intake" in self.parts:
+            found["leases"] = self.estate.health()
         if self.relay.is_blocked:
             found["relay"] = {"ok": False, "detail": "the bus confirms nothing"}
         return {"ready": not self.is_draining and all(part["ok"] for part in found.values()), "parts": found}

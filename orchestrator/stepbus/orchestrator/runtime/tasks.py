@@ -68,6 +68,10 @@ class Tasks:
         key = task_id.int
         return self._younger.get(key) or self._older.get(key)
 
+    def clear(self) -> None:
+        """Let go of all: whatever is asked of one next is read from the log."""
+        self._older, self._younger, self._bytes = {}, {}, 0
+
     def keep(self, task: TaskInHand) -> None:
         """Keep this state of a task in place of an older one. One that has ended is not kept: little is asked of it."""
         state = task.state

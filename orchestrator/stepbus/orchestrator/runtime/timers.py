@@ -31,35 +31,46 @@ _PAUSE_OF_TROUBLE_MS = 10_000
 
 
 class Timers:
-    """The timers of all tasks of one log. `head` is the position from which on the index says what is due now."""
+    """The timers of all tasks of one log. From position `_head` on the index says what is due now."""
 
-    def __init__(
-        self, store: EventStore, coordinator: Coordinator, index: DueIndex, follower: Follower, head: int
-    ) -> None:
+    def __init__(self, store: EventStore, coordinator: Coordinator, generation_ms: int) -> None:
         self._store = store
         self._coordinator = coordinator
-        self._index = index
+        self._generation_ms = generation_ms
+        self._index = DueIndex(generation_ms)
         self._wake_at_ms = 0
-        self._head = head
+        self._head = 0
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Event()
-        self.follower = follower
-        self.position = self._saved = follower.position
-        if self.position >= head:
-            self._caught_up.set()
+        self.follower = Follower(store, 0)
+        self.position = self._saved = 0
 
     @classmethod
     async def open(cls, store: EventStore, coordinator: Coordinator, passivate_after_s: float = 30.0) -> "Timers":
         """Give the timers as the log has them: those of the last snapshot; `run` takes in what came after it."""
-        index, position = DueIndex(round(passivate_after_s * 1000)), 0
-        snapshot = await store.snapshot(INDEX_STREAM)
-        if snapshot is not None:
+        generation_ms = round(passivate_after_s * 1000)
+        timers = cls(store, coordinator, generation_ms)
+        await timers.catch_up()
+        return timers
+
+    async def catch_up(self) -> None:
+        """Go on from the last snapshot, if that is ahead: another process may have kept it."""
+        snapshot = await self._store.snapshot(INDEX_STREAM)
+        if snapshot is not None and snapshot.version > self.position:
             try:
-                index.restore(DueSnapshot.decode(snapshot.data))
-                position = snapshot.version
+                kept = DueSnapshot.decode(snapshot.data)
             except ValueError as error:
                 _log.warning("the snapshot of the timers can't be read, so the whole log is: %s", error)
-        return cls(store, coordinator, index, Follower(store, position), await store.head())
+            else:
+                self._index = DueIndex(self._generation_ms)
+                self._index.restore(kept)
+                self.follower.skip(snapshot.version)
+                self.position = self._saved = snapshot.version
+        self._head = await self._store.head()
+        if self.position < self._head:
+            self._caught_up.clear()
+        else:
+            self._caught_up.set()
 
     async def run(self) -> None:
         """Follow the log and fire what is due, for ever."""
