@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_DEPTH = 64;
+const CONTRACT_VERSION = 1;
 const KEPT_BYTES = 700 * 1024; // four thirds of it as base64, which the broker takes
 
 export interface Inputs {
@@ -134,6 +135,12 @@ export function writeQuarantined(channel: string, body: Uint8Array, poison: Pois
   return encode({ type: "message.quarantined", source: "stepbus/worker", data });
 }
 
+/** Give what says which handlers a worker serves, so that mistakes are found before a task runs into them. */
+export function writeAnnouncement(worker: string, handlers: string[]): Answer {
+  const served = handlers.map((handler) => ({ handler, contract: CONTRACT_VERSION }));
+  return encode({ type: "worker.announced", source: sourceOf(worker), data: { worker, handlers: served } });
+}
+
 class Unportable extends Error {
   constructor(readonly code: string, message: string) {
     super(message);
@@ -144,10 +151,12 @@ function write(job: Job, worker: string, { type, ...said }: Outcome): Answer {
   const { id, tenant, correlationid, traceparent } = job.envelope;
   const data = { task_id: job.taskId, step: job.step, attempt: job.attempt, token: job.token, worker, ...said };
   return encode({
-    type, source: `stepbus/worker/${encodeURIComponent(worker)}`, partitionkey: job.taskId,
+    type, source: sourceOf(worker), partitionkey: job.taskId,
     correlationid, causationid: id, tenant, traceparent, data,
   });
 }
+
+const sourceOf = (worker: string) => `stepbus/worker/${encodeURIComponent(worker)}`;
 
 function encode(event: Record<string, unknown>): Answer {
   const id = randomUUID();
@@ -169,13 +178,18 @@ function encode(event: Record<string, unknown>): Answer {
 
 /** Refuse what JSON.stringify would change without a word, or what another reader would not take. */
 function portable(key: string, value: unknown): unknown {
-  if (typeof value === "number" && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))) {
+  if (typeof value === "number" && (!Number.isFinite(value) || isUnsafeInteger(value))) {
     throw new Unportable("worker.result_invalid", `expected a finite number within 2^53, found ${value} at ${key}`);
   }
   if (typeof value === "string" && /\0|\p{Surrogate}/u.test(value)) {
     throw new Unportable("worker.result_invalid", `expected text without NUL and lone surrogates at ${key}`);
   }
   return value;
+}
+
+/** From 1e21 on, JSON.stringify writes a number with an exponent, which no reader takes for an integer. */
+function isUnsafeInteger(value: number): boolean {
+  return Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21;
 }
 
 function depth(text: string): number {

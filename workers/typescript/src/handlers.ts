@@ -4,6 +4,7 @@
 
 import { createHash } from "node:crypto";
 import { PermanentError, RetryableError } from "./contract.js";
+import { probe } from "./probe.js";
 import type { Handler } from "./worker.js";
 
 const BUSY_CARRIER = "hermod";
@@ -36,6 +37,7 @@ export const handlers: Record<string, Handler> = {
   "orders.reserve_inventory": reserveInventory,
   "orders.create_shipment": createShipment,
   "orders.send_confirmation": sendConfirmation,
+  "conform.probe": probe,
 };
 
 /** The template's context_schema has seen to it that an order is whole; a task of another template would not be. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PermanentError, Poison, RetryableError, readJob, writeAnswer, writeQuarantined } from "../src/contract.js";
 import type { Job, Outcome } from "../src/contract.js";
-import { attempt, place } from "../src/worker.js";
+import { place } from "../src/nats.js";
+import { attempt } from "../src/worker.js";
 import type { Context, Handler } from "../src/worker.js";
 
 const DATA = {

@@ -1,4 +1,4 @@
-"""`python -m unittest` in this folder."""
+"""`python -m unittest plain.test_plain`, in the folder above."""
 
 # ruff: noqa: PT009, PT027 - Python's own unittest needs no package
 
@@ -7,11 +7,11 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from contract import Failed, Job, Poison, answer, quarantined, read_job
-from handlers import HANDLERS
-from worker import Attempt, Worker
+from plain.contract import Failed, Job, Poison, answer, quarantined, read_job
+from plain.handlers import HANDLERS
+from plain.worker import Attempt, Worker
 
-GOLDEN = Path(__file__).parents[2] / "contracts/stepbus/contracts/golden/messages/step.requested.v1.json"
+GOLDEN = Path(__file__).parents[3] / "contracts/stepbus/contracts/golden/messages/step.requested.v1.json"
 RESULTS = "stepbus.results."
 
 

@@ -1,4 +1,4 @@
-"""`python main.py` serves the handlers, as the environment says."""
+"""`python -m plain`, in the folder above, serves the handlers as the environment says."""
 
 import asyncio
 import logging
@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 
-from handlers import HANDLERS
-from worker import Worker
+from plain.handlers import HANDLERS
+from plain.worker import Worker
 
 
 async def main() -> None:

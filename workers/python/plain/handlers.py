@@ -7,8 +7,8 @@ import asyncio
 import hashlib
 from typing import Any
 
-from contract import Failed
-from worker import Attempt, Handler
+from plain.contract import Failed
+from plain.worker import Attempt, Handler
 
 _BUSY_CARRIER = "hermod"
 _effects: dict[str, int] = {}

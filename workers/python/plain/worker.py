@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nats
-from contract import Failed, Job, Message, Poison, announcement, answer, quarantined, read_job
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
@@ -20,6 +19,7 @@ from nats.errors import TimeoutError as NothingCame
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError
+from plain.contract import Failed, Job, Message, Poison, announcement, answer, quarantined, read_job
 
 ACK_WAIT_S = 30.0
 CONFIRM_S = 5.0
