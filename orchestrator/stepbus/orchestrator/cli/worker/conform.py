@@ -29,6 +29,7 @@ from stepbus.orchestrator.testing.worker_kit import (
 app = typer.Typer(add_completion=False)
 
 _PREFIX = "conform"
+_LISTED = 8
 
 
 @app.command("conform", cls=Verb)
@@ -73,6 +74,8 @@ def _conform(  # noqa: PLR0913 - each is an option
     promised = _contract(contract, handler)
     child = None if command is None else Command(_words(command), _environment(bus, prefix), worker_log)
     pace = Pace(patience, start, redelivery, grace)
+    if junit is not None:
+        junit.touch()  # what can't be written is said before the trial, not after
     report = asyncio.run(_reported(settings.settings, promised, pace, child, rules))
     if junit is not None:
         junit.write_bytes(report.junit())
@@ -112,6 +115,10 @@ def _environment(bus: str, prefix: str) -> dict[str, str]:
     return {**environment_without_settings(), "STEPBUS_BUS": bus, "STEPBUS_PREFIX": prefix}
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _LISTED else f"{len(names)} rules"
+
+
 def _shown(report: Report) -> str:
     rows = [(finding.outcome, finding.rule.id, finding.rule.title) for finding in report.findings]
     parts = [table(("outcome", "rule", "what the worker must do"), rows)]
@@ -122,7 +129,7 @@ def _shown(report: Report) -> str:
     reasons: dict[str, list[str]] = {}
     for finding in report.of("not run"):
         reasons.setdefault(finding.reason, []).append(finding.rule.id)
-    parts += [f"not run: {', '.join(names)}\n  {reason}" for reason, names in reasons.items()]
+    parts += [f"not run: {_listed(names)}\n  {reason}" for reason, names in reasons.items()]
     counts = ", ".join(f"{len(report.of(outcome))} {outcome}" for outcome in ("passed", "failed", "not run"))
     parts.append(f"{report.handler}: {counts}")
     return "\n\n".join(parts)

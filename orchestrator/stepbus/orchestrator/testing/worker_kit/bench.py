@@ -255,10 +255,13 @@ class Bench:
         await self.control.start()
         return await self.is_served(self.pace.start_s)
 
+    @property
+    def silence(self) -> str:
+        """Say that nothing was heard, and of what worker."""
+        return "nothing" if self.control is None else f"nothing; {self.control.state}"
+
     def _instead(self, job: Job) -> str:
-        others = sorted({str(heard.type) for heard in self.answers(job)})
-        state = "" if self.control is None else f"; {self.control.state}"
-        return (", ".join(others) or "nothing") + state
+        return ", ".join(sorted({str(heard.type) for heard in self.answers(job)})) or self.silence
 
 
 def is_entry_of(entry: Heard, body: bytes) -> bool:

@@ -22,7 +22,7 @@ _READERS: Final = {"yaml": read_yaml, "json": read_json}
 _NAME: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 
 Name = Annotated[str, Field(pattern=_NAME, max_length=128)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+Seconds = Annotated[float, Field(ge=0.001, le=3600)]
 
 
 class _Part(BaseModel):

@@ -27,9 +27,9 @@ async def ordinary(bench: Bench) -> tuple[Job, Heard]:
 
 @RULES.rule("answer.comes", "A job is answered", "echo", gate=True)
 async def _comes(bench: Bench) -> None:
-    job = await bench.send("echo")
-    if not await bench.came(lambda: bench.heard, bench.pace.start_s):
-        await bench.ending(job, 0.01)
+    await bench.send("echo")
+    came = await bench.came(lambda: bench.heard, bench.pace.start_s)
+    demand(came, f"an answer within {bench.pace.start_s:g} s", bench.silence)
 
 
 @RULES.rule("answer.json", "An answer is JSON that every strict reader takes the same way", "echo", gate=True)

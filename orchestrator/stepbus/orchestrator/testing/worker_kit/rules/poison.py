@@ -105,5 +105,4 @@ async def _entry(bench: Bench, body: bytes) -> Heard:
 async def _goes_on(bench: Bench) -> None:
     job = await bench.send("echo")
     if not await bench.came(lambda: bench.answers(job), bench.pace.patience_s):
-        state = "" if bench.control is None else f"; {bench.control.state}"
-        raise Broken("the worker to go on to the next job", f"nothing{state}")
+        raise Broken("an answer to the next job", bench.silence)
