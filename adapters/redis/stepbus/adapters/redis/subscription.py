@@ -76,8 +76,8 @@ class GroupSubscription(Reader):
         for stream, entries in _by_stream(receipts):
             numbers = [receipt.entry for receipt in entries]
             if not self._keeps:  # first, so that nothing stays in a stream for ever that no group will see again
-                wire.tell(pack("XDEL", stream, *numbers))
-            wire.tell(pack("XACK", stream, self._group, *numbers))
+                wire.tell_soon(pack("XDEL", stream, *numbers))
+            wire.tell_soon(pack("XACK", stream, self._group, *numbers))
         self._leave_if_done()
         await wire.sent()
 

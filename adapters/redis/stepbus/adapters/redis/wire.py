@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 from stepbus.adapters.redis.settings import RedisSettings
 
 _HANDSHAKE_S = 2.0
+_SOON_S = 0.005
 _BACKLOG_BYTES = 64 * 1024
 """How much may wait to be written before who asks for it waits too."""
 
@@ -38,6 +39,8 @@ class Wire:
         self._waiting: deque[asyncio.Future[Answer] | None] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._loss: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
         self.on_loss: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
@@ -63,18 +66,30 @@ class Wire:
 
     def ask(self, command: bytes) -> "asyncio.Future[Answer]":
         """Send a command, and give what its answer will be: errors are answers too."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         if self._loss is not None:
             answer.set_result(self._loss)
         else:
             self._put(command, answer)
+            self._has_unsent.set()
         return answer
 
-    def tell(self, *commands: bytes) -> None:
-        """Send commands whose answers nobody wants."""
+    def tell(self, command: bytes) -> None:
+        """Send a command whose answer nobody wants."""
+        if self._loss is None:
+            self._put(command, None)
+            self._has_unsent.set()
+
+    def tell_soon(self, *commands: bytes) -> None:
+        """Send commands whose answers nobody wants with whatever is sent next, or in a moment if nothing is.
+
+        A server that syncs its disk before it answers does so once for all that came together.
+        """
         if self._loss is None:
             for command in commands:
                 self._put(command, None)
+            if self._timer is None or self._timer.when() <= self._loop.time():
+                self._timer = self._loop.call_later(_SOON_S, self._has_unsent.set)
 
     async def call(self, command: bytes, timeout_s: float) -> Answer:
         """Send a command and give its answer.
@@ -93,11 +108,14 @@ class Wire:
         """Return when what was given has left, but for a bounded rest; at once if the connection has ended."""
         while self._unsent_bytes > _BACKLOG_BYTES and self._loss is None:
             self._has_sent.clear()
+            self._has_unsent.set()
             await self._has_sent.wait()
 
     async def end(self) -> None:
         """Let go of the connection. What has not left is gone."""
         self._lose(RedisConnectionError("the connection was closed"), is_told=False)
+        if self._timer is not None:
+            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -111,7 +129,6 @@ class Wire:
         self._unsent.append(command)
         self._unsent_bytes += len(command)
         self._waiting.append(answer)
-        self._has_unsent.set()
 
     async def _write(self) -> None:
         try:
