@@ -20,6 +20,7 @@ app = group_of(
         "verify": "Check the invariants of every task, from the log alone.",
         "quarantine": "List, show and resubmit messages that could not be applied.",
         "worker": "Try workers in any language.",
+        "contracts": "Compare, export and describe what clients and workers agree on with stepbus.",
         "bench": "Measure the workloads, and beside each the limits that this machine sets.",
         "config": "Show every setting: its value, and where it comes from.",
         "version": "Show the version of stepbus.",
