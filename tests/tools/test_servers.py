@@ -58,6 +58,21 @@ def test_a_server_of_each_kind_serves_again_after_a_kill_and_says_its_version(
     assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", of_kind.version(running.url))
 
 
+async def test_a_wiped_server_comes_back_at_its_url_with_nothing(own_nats: Server) -> None:
+    url = own_nats.url
+    client = await nats.connect(url)
+    await client.jetstream().add_stream(name="lost", subjects=["lost"])
+    await client.close()
+
+    own_nats.wipe()
+    own_nats.start()
+
+    assert own_nats.url == url
+    client = await nats.connect(url)
+    assert await client.jetstream().streams_info() == []
+    await client.close()
+
+
 def test_a_server_ends_by_its_pid(own_nats: Server) -> None:
     pid = own_nats.pid
     os.kill(pid, 0)

@@ -38,6 +38,9 @@ class Server(Protocol):
     def stop(self) -> None:
         """End it in good order; returns when it is gone."""
 
+    def wipe(self) -> None:
+        """End it at once and delete its data, so that the next `start` begins with nothing."""
+
 
 class LocalServer:
     """A server as a process of this machine, known by its pid, with a data folder that it alone uses."""
@@ -53,9 +56,7 @@ class LocalServer:
         self._log.touch()
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        preparation = kind.preparation()
-        if preparation is not None and self._spawn(preparation).wait() != 0:
-            raise ServerError(f"expected {preparation[0]} to succeed; it says:\n{self._said()}")
+        self._prepare()
 
     @property
     def url(self) -> str:
@@ -103,10 +104,24 @@ class LocalServer:
             self._process.wait(STOP_TIMEOUT_S)
         self.kill()
 
+    def wipe(self) -> None:
+        self.kill()
+        for entry in self._folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != self._log:
+                entry.unlink()
+        self._prepare()
+
     def discard(self) -> None:
         """Stop it and delete its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        preparation = self._kind.preparation()
+        if preparation is not None and self._spawn(preparation).wait() != 0:
+            raise ServerError(f"expected {preparation[0]} to succeed; it says:\n{self._said()}")
 
     @staticmethod
     def _end_all(process: subprocess.Popen[bytes]) -> None:
@@ -133,16 +148,9 @@ class ContainerServer:
     """A server in a container of the Docker engine, on a port of this machine that stays the same over restarts."""
 
     def __init__(self, kind: Kind) -> None:
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - an extra, for this place only
-
         self._kind = kind
         self._port = free_port()
-        self._container = (
-            DockerContainer(kind.image)
-            .with_command(list(kind.container_command))
-            .with_envs(**kind.container_environment(self._port))
-            .with_bind_ports(kind.container_port, self._port)
-        )
+        self._container = self._fresh()
         self._is_created = False
 
     @property
@@ -176,8 +184,23 @@ class ContainerServer:
     def stop(self) -> None:
         self._container.get_wrapped_container().stop()
 
+    def wipe(self) -> None:
+        self.discard()
+        self._container = self._fresh()
+        self._is_created = False
+
     def discard(self) -> None:
         self._container.stop()
+
+    def _fresh(self) -> Any:
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - an extra, for this place only
+
+        return (
+            DockerContainer(self._kind.image)
+            .with_command(list(self._kind.container_command))
+            .with_envs(**self._kind.container_environment(self._port))
+            .with_bind_ports(self._kind.container_port, self._port)
+        )
 
 
 class GivenServer:
@@ -198,6 +221,9 @@ class GivenServer:
         raise self._refusal()
 
     def stop(self) -> None:
+        raise self._refusal()
+
+    def wipe(self) -> None:
         raise self._refusal()
 
     def _refusal(self) -> ServerError:

@@ -8,6 +8,8 @@ class TestMyBus(BusSuite):
     async def send_plainly(self, bus: Bus, address: str, body: bytes, headers: Mapping[str, str]) -> None: ...
 ```
 
+`BrokerSuite` has the cases of outages, for which each test is given a server that it may kill: see `outages.Broker`.
+
 The cases are plain functions in families, which pytest does not need to be there for: `stepbus bus doctor` tries them
 on a user's own broker. The suite is imported when it is asked for, since it needs pytest.
 """
@@ -15,9 +17,9 @@ on a user's own broker. The suite is imported when it is asked for, since it nee
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stepbus.orchestrator.testing.bus_suite.suite import BusSuite
+    from stepbus.orchestrator.testing.bus_suite.suite import BrokerSuite, BusSuite
 
-__all__ = ["BusSuite"]
+__all__ = ["BrokerSuite", "BusSuite"]
 
 
 def __getattr__(name: str) -> Any:

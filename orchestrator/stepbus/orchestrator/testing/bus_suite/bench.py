@@ -39,9 +39,13 @@ class Bench(ABC):
     async def open_bus(self, settings: BusSettings) -> Bus:
         """Give a new bus on the one broker of this test run."""
 
-    @abstractmethod
     async def send_plainly(self, bus: Bus, address: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send to an address as a client would that has nothing of ours."""
+        """Send to an address as a client would that has nothing of ours.
+
+        Raises:
+            Broken: there is no such client here.
+        """
+        raise Broken(f"expected a plain client to send {len(body)} bytes to {address} of {bus} beside {headers}")
 
 
 def message(number: int = 1, channel: str = JOBS, body: bytes | None = None) -> Outgoing:

@@ -7,11 +7,11 @@ says what it has done on its output, a line each: `held 5`, `sent 200`, `listeni
 import asyncio
 import sys
 from contextlib import suppress
-from importlib.metadata import entry_points
 from typing import Self
 
-from stepbus.orchestrator.ports import Adapter, Bus, BusSettings, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, Sent
 from stepbus.orchestrator.testing.bus_suite.bench import JOBS, PATIENCE_S, message, receive
+from stepbus.orchestrator.testing.bus_suite.by_url import open_by_url
 from stepbus.orchestrator.testing.bus_suite.demands import Broken
 
 _BATCH = 10
@@ -101,11 +101,7 @@ def say(line: str) -> None:
 
 async def play(role: str, url: str, prefix: str, amount: str) -> None:
     """Open the bus by the scheme of its URL, as a deployment does, and play the role until killed."""
-    [entry] = entry_points(group="stepbus.adapters", name=url.partition(":")[0])
-    adapter: Adapter = entry.load()(url)
-    if adapter.bus is None:
-        raise LookupError(f"expected the URL of a bus, found {url.partition(':')[0]}:")
-    bus = await adapter.bus(BusSettings(prefix=prefix))
+    bus = await open_by_url(url, BusSettings(prefix=prefix))
     await {"hold": hold, "send": send, "listen": listen}[role](bus, amount)
     await asyncio.Event().wait()
 

@@ -7,9 +7,13 @@ import pytest
 import pytest_asyncio
 
 from stepbus.orchestrator.ports import Bus, BusSettings
+from stepbus.orchestrator.testing.bus_suite import outages
 from stepbus.orchestrator.testing.bus_suite.bench import QUEUE, Bench, OpenBus
 from stepbus.orchestrator.testing.bus_suite.cases import Case
 from stepbus.orchestrator.testing.bus_suite.families import FAMILIES
+from stepbus.orchestrator.testing.bus_suite.outages import Broker
+
+_LONGEST_S = 180.0
 
 Test = Callable[..., Awaitable[None]]
 
@@ -37,15 +41,8 @@ def _test_of(cases: Sequence[Case]) -> Test:
     return test_with_each
 
 
-class BusSuite(Bench):
-    """All cases. A subclass says how its bus is opened and how a plain client would send to it."""
-
-    def __init_subclass__(cls) -> None:
-        """Make the tests of a subclass: all that there can be for its broker."""
-        super().__init_subclass__()
-        cases = [case for family in FAMILIES for case in family if not (case.is_for_processes and cls.is_in_process)]
-        for name, test in tests_of(cases).items():
-            setattr(cls, name, test)
+class Fixtures(Bench):
+    """What the tests of an adapter can ask for beside the cases."""
 
     @pytest.fixture
     def settings(self) -> BusSettings:
@@ -71,3 +68,24 @@ class BusSuite(Bench):
         bus = await open_another()
         await bus.provision([QUEUE])
         return bus
+
+
+class BusSuite(Fixtures):
+    """All cases. A subclass says how its bus is opened and how a plain client would send to it."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the tests of a subclass: all that there can be for its broker."""
+        super().__init_subclass__()
+        cases = [case for family in FAMILIES for case in family if not (case.is_for_processes and cls.is_in_process)]
+        for name, test in tests_of(cases).items():
+            setattr(cls, name, test)
+
+
+class BrokerSuite(Fixtures, Broker):
+    """The cases of outages, each on a server of its own. A subclass sets `server` before each test, by a fixture."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the tests of a subclass."""
+        super().__init_subclass__()
+        for name, test in tests_of(outages.cases).items():
+            setattr(cls, name, pytest.mark.timeout(cls.outage_s + _LONGEST_S)(test))

@@ -1,0 +1,29 @@
+"""The broker of each kind killed, frozen, away for long and back without its data, under a bus that is in use.
+
+STEPBUS_TEST_LONG=1 makes the long outage one of three minutes.
+"""
+
+import os
+
+import pytest
+
+from stepbus.orchestrator.ports import Bus, BusSettings
+from stepbus.orchestrator.testing.bus_suite import BrokerSuite
+from stepbus.orchestrator.testing.bus_suite.by_url import open_by_url, with_option
+from tools.servers import Server
+
+
+class Outages(BrokerSuite):
+    """What is the same for all kinds."""
+
+    redelivery_s = 2.0
+    outage_s = 180.0 if os.environ.get("STEPBUS_TEST_LONG") else 10.0
+
+    async def open_bus(self, settings: BusSettings) -> Bus:
+        return await open_by_url(with_option(self.url, "ack_wait", self.redelivery_s), settings)
+
+
+class TestNatsOutages(Outages):
+    @pytest.fixture(autouse=True)
+    def _server(self, own_nats: Server) -> None:
+        self.server, self.url = own_nats, own_nats.url
