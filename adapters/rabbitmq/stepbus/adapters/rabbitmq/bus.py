@@ -23,6 +23,8 @@ from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Out
 
 _log = logging.getLogger(__name__)
 
+_PAUSE_S = 1.0
+
 
 class RabbitBus:
     """A `Bus` on the queues of one prefix.
@@ -38,10 +40,12 @@ class RabbitBus:
         self._reading = Connection(settings)
         self._publisher = Publisher(self._sending, self._names, bus.publish_timeout_s, settings.max_message)
         self._publisher.before_jobs = self._make_job_queues
+        self._publisher.on_missing = self._forget
         self._delays = Delays(self._reading, self._publisher, self._names)
         self._opened: list[QueueSubscription | Listener] = []
         self._queues: set[str] | None = None
         self._provisioning = asyncio.Lock()
+        self._trying: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect.
@@ -124,6 +128,8 @@ class RabbitBus:
 
     async def close(self) -> None:
         """Give back at once what is out un-acked, and let go of the connections."""
+        if self._trying is not None:
+            self._trying.cancel()
         for opened in self._opened:
             await opened.abandon()
         self._opened.clear()
@@ -153,14 +159,32 @@ class RabbitBus:
             prefix = f"{self._names.prefix}.jobs."
             await self.provision([queue.removeprefix(prefix) for queue in sorted(queues - self._queues)])
 
+    def _forget(self, queue: str) -> None:
+        """Make a job queue anew for the next message: somebody has deleted it."""
+        if self._queues is not None:
+            self._queues.discard(queue)
+
     async def _provision_again(self) -> None:
-        """Create anew what was there: the server may have come back without its folder."""
+        """Create anew what was there: the server may have come back without its folder, and may not have it all yet."""
+        if not await self._is_provisioned_again(logging.WARNING):
+            self._trying = asyncio.get_running_loop().create_task(self._try_on())
+
+    async def _try_on(self) -> None:
+        wire = self._reading.wire
+        while wire is not None and self._reading.wire is wire:
+            await asyncio.sleep(_PAUSE_S)
+            if await self._is_provisioned_again(logging.DEBUG):
+                return
+
+    async def _is_provisioned_again(self, level: int) -> bool:
         if self._queues is None:
-            return
+            return True
         prefix = f"{self._names.prefix}.jobs."
         queues, self._queues = self._queues, None
         try:
             await self.provision([queue.removeprefix(prefix) for queue in sorted(queues)])
         except (BusUnavailable, ChannelClosed, Refused) as error:
             self._queues = queues
-            _log.warning("expected to find the channels again, but %s", error)
+            _log.log(level, "expected to find the channels again, but %s", error)
+            return False
+        return True

@@ -71,7 +71,7 @@ class Provisioner:
 
 
 def _refusal(queue: str, error: ChannelClosed) -> Exception:
-    if error.code == _NOT_FOUND:
+    if error.code == _NOT_FOUND and f"no queue '{queue}'" in str(error):
         return BusUnavailable(f"expected the queue {queue}, but there is none; provision the bus")
     if error.code == _LOCKED:
         return BusUnavailable(f"expected the queue {queue} to be free, but another connection has it")

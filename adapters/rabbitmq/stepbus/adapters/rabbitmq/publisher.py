@@ -74,6 +74,7 @@ class Publisher:
         self._in_flight: dict[int, tuple[_Call, int]] = {}
         self._route = lru_cache(maxsize=4096)(self._find_route)
         self.before_jobs: Callable[[set[str]], Awaitable[None]] | None = None
+        self.on_missing: Callable[[str], None] = lambda _: None
 
     async def open(self) -> None:
         """Begin on the first connection."""
@@ -214,5 +215,6 @@ class Publisher:
         for call, index in self._in_flight.values():
             letter = call.letters[index]
             if call.answers[index] is None and isinstance(letter, Letter) and (letter.queue, letter.id) == this:
+                self.on_missing(letter.queue)
                 call.answer(index, NotSent(f"expected the queue {letter.queue}, but there is none; provision the bus"))
                 return

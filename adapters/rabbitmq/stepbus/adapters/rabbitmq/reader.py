@@ -49,6 +49,8 @@ class Reader(ABC):
 
     def attach(self, wire: Wire) -> None:
         """Begin on a new connection."""
+        if self._mending is not None:
+            self._mending.cancel()
         self._mending = asyncio.get_running_loop().create_task(self._mend(wire))
 
     def detach(self) -> None:

@@ -49,9 +49,9 @@ class Wire:
         self._session: Session | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._channels: dict[int, Channel] = {}
-        self._is_blocked = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
+        self._refusal = ""
         self.blocked = ""
         self.frame_max = 0
 
@@ -68,7 +68,10 @@ class Wire:
         transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=tls)
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         opened = Session(url.update_query(heartbeat=str(_HEARTBEAT_S)), transport_factory=_Opened(reader, self._writer))
-        await opened.connect({"connection_name": "stepbus", "product": "stepbus"})
+        try:
+            await opened.connect({"connection_name": "stepbus", "product": "stepbus"})
+        except exceptions.InvalidFrameError:
+            raise ConnectionRefusedError(self._refusal or "it speaks another language than AMQP 0-9-1") from None
         self._session = opened
         self.frame_max = opened.connection_tune.frame_max or 131_072
 
@@ -125,15 +128,21 @@ class Wire:
                 except Exception:  # noqa: BLE001 - it would end the reading of the connection
                     _log.exception("a frame of RabbitMQ could not be taken in")
             return True
-        return kind == METHOD and self._control((int.from_bytes(payload[:2], "big"), payload[3]), payload)
+        if kind != METHOD:
+            return False
+        method = (int.from_bytes(payload[:2], "big"), payload[3])
+        if self._session is None:  # the handshake is aiormq's alone
+            self._refusal = str(_unmarshal(payload).reply_text) if method == _CLOSE else ""
+            return False
+        return self._control(method, payload)
 
     def ended(self, reason: str) -> None:
         """Learn that there is nothing more to come."""
         self._free.set()
+        self._lost(self, reason)  # before its channels end: what reads them is to wait for the next connection
         for channel in tuple(self._channels.values()):
             channel.ended(reason)
         self._channels.clear()
-        self._lost(self, reason)
 
     def _control(self, method: tuple[int, int], payload: bytes) -> bool:
         if method == _CLOSE:
