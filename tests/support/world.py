@@ -68,11 +68,13 @@ async def memory_bus(name: str = "") -> Bus:
 
 @asynccontextmanager
 async def serving(
-    store: EventStore, bus: Bus, *, coordinate: bool = True, limits: Limits | None = None
+    store: EventStore, bus: Bus, *, coordinate: bool = True, shared: bool = False, limits: Limits | None = None
 ) -> AsyncIterator[Serving]:
     """Run the parts of a coordinator over this log and bus, with the fork and join registered."""
     limits = limits or Limits(RoundLimits(count=100), drain_timeout_s=5)
     parts = await Serving.open(store, bus, 2, None, limits)
+    if shared:
+        parts.share(2)
     if coordinate:
         await parts.coordinate()
     parts.begin()

@@ -30,6 +30,7 @@ class _Place:
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
     is_leaving: bool = False
+    trouble: str = ""
 
 
 class Estate:
@@ -42,7 +43,6 @@ class Estate:
         self._places: dict[int, _Place] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self.ownership: Ownership | None = None
-        self.trouble = ""
 
     @property
     def partitions(self) -> Sequence[int]:
@@ -80,8 +80,9 @@ class Estate:
 
     def health(self) -> dict[str, object]:
         """Say what is worked on, and what is wrong with it."""
-        if self.trouble:
-            return {"ok": False, "detail": self.trouble}
+        for partition, place in self._places.items():
+            if place.trouble:
+                return {"ok": False, "detail": f"partition {partition}: {place.trouble}"}
         numbers = ", ".join(map(str, self.partitions)) or "none"
         others = 0 if self.ownership is None else len(self.ownership.others)
         sole = "" if self.ownership is None else "".join(f", {name}" for name in self.ownership.held_alone)
@@ -114,17 +115,16 @@ class Estate:
                     self._relay.take(positions)
                     is_relayed = True
                 await self._intake.run((f"results.{partition}",), place.ends)
-                self.trouble = ""
             except (StoreUnavailable, BusUnavailable) as error:
-                self.trouble = f"partition {partition}: {error}"
+                place.trouble = str(error)
                 _log.warning("partition %d can't be worked on now: %s", partition, error)
-                await asyncio.sleep(_AGAIN_S)
             except Exception as error:  # noqa: BLE001 - the others go on, and this one begins again
-                self.trouble = f"partition {partition}: {error!r}"
+                place.trouble = repr(error)
                 _log.exception("partition %d failed and is begun again", partition)
-                await asyncio.sleep(_AGAIN_S)
             else:
                 return
+            await asyncio.sleep(_AGAIN_S)
+            place.trouble = ""
 
     async def _give_up(self, partition: int, place: _Place) -> None:
         place.ends.set()
