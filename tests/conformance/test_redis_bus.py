@@ -186,6 +186,50 @@ async def test_a_delay_longer_than_the_ack_wait_is_kept_though_its_reader_is_gon
     assert (again.count, monotonic() - begun >= 1.8) == (2, True)
 
 
+async def test_who_takes_a_partition_over_is_given_at_once_what_another_left_there(
+    redis_url: str, unique_name: str, client: Redis
+) -> None:
+    del client
+    bus = await open_bus(redis_url, BusSettings(unique_name))
+    try:
+        await bus.provision()
+        await publish(bus, *messages(3, "results.1"), message(4, "results.2"))
+        frozen, elsewhere = await bus.subscribe("results.1"), await bus.subscribe("results.2")
+        [first, second, third] = await receive(frozen, 3)
+        [out] = await receive(elsewhere)
+        await frozen.ack([first])
+        begun = monotonic()
+
+        again = await receive(await bus.subscribe("results.1"), 2)
+
+        assert monotonic() - begun < topology._COORDINATORS_S  # noqa: SLF001
+        assert [(one.body, one.count) for one in again] == [(second.body, 2), (third.body, 2)]
+        await frozen.nack(second)  # moot: it has another reader by now
+        await elsewhere.ack([out])
+    finally:
+        await bus.close()
+
+
+async def test_what_a_coordinator_has_in_hand_is_soon_given_to_another(
+    redis_url: str, unique_name: str, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del client
+    monkeypatch.setattr(topology, "_COORDINATORS_S", 0.5)
+    bus = await open_bus(redis_url, BusSettings(unique_name))
+    try:
+        await bus.provision()
+        await publish(bus, message(1, "tasks"), message(1, "results.1"), message(1, "jobs.a"))
+        for channel in ("tasks", "results.*", "jobs.a"):
+            await receive(await bus.subscribe(channel))
+
+        for channel in ("tasks", "results.*"):
+            [again] = await receive(await bus.subscribe(channel))
+            assert again.count == 2
+        assert not await (await bus.subscribe("jobs.a")).receive(1, 1)
+    finally:
+        await bus.close()
+
+
 async def test_a_small_hand_is_filled_from_every_partition(bus: Bus) -> None:
     await bus.provision()
     subscription = await bus.subscribe("results.*", in_hand=2)

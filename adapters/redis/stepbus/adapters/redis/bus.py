@@ -13,7 +13,7 @@ from stepbus.adapters.redis.provisioning import create_streams, join_group, last
 from stepbus.adapters.redis.publisher import Publisher
 from stepbus.adapters.redis.settings import RedisSettings
 from stepbus.adapters.redis.subscription import GroupSubscription
-from stepbus.adapters.redis.topology import Names, group_of
+from stepbus.adapters.redis.topology import Names, group_of, longest_ack_wait_s
 from stepbus.contracts import channels
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent
@@ -63,10 +63,11 @@ class RedisBus:
         return self._names.reply_channel(address)
 
     async def subscribe(self, channel: str, group: str = "coordinator", in_hand: int = 1000) -> GroupSubscription:
-        """Take part in the work of a group, which is created if it is not there yet."""
+        """Take part in the work of a group, which is created if it is not there yet; a partition is taken over."""
         shared = channels.to_share(channel, group)
         streams, name = self._names.shared(shared), group_of(shared, group)
         is_work = shared.kind in channels.WORK
+        takes_over = shared.kind == "results" and shared.name != "*"
 
         async def join() -> None:
             await join_group(self._connection, self._names, streams, name, alone=is_work)
@@ -76,8 +77,12 @@ class RedisBus:
             await join()
 
         await join()
+        ack_wait_s = min(self._settings.ack_wait_s, longest_ack_wait_s(shared))
         subscription = GroupSubscription(
-            self._connection, streams, name, in_hand, self._settings.ack_wait_s, keeps=not is_work, join=join_again
+            *(self._connection, streams, name, in_hand, ack_wait_s),
+            keeps=not is_work,
+            takes_over=takes_over,
+            join=join_again,
         )
         self._keep(subscription)
         return subscription

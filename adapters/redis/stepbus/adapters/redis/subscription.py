@@ -25,7 +25,7 @@ _NEVER = float("inf")
 _TURN_S = 0.02
 """How long a read waits if there is room for fewer messages than there are streams, and they are read by turns."""
 
-_MOST_OFTEN_S, _LEAST_OFTEN_S = 0.2, 1.0
+_MOST_OFTEN_S, _LEAST_OFTEN_S = 0.2, 3.0
 """How often somebody looks for entries whose holder has fallen silent: ten times in the ack wait, within these."""
 
 
@@ -33,7 +33,8 @@ class GroupSubscription(Reader):
     """One consumer of a group, on the streams of one channel.
 
     What was fetched and is not acked yet is held, handed out or not, until another may have it; nothing is due before
-    `_due`. `keeps` says that an entry stays in its stream when this group is done with it.
+    `_due`. `keeps` says that an entry stays in its stream when this group is done with it, `takes_over` that what
+    others have un-acked at first is late already.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class GroupSubscription(Reader):
         ack_wait_s: float,
         *,
         keeps: bool,
+        takes_over: bool,
         join: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(connection, ", ".join(streams))
@@ -56,6 +58,7 @@ class GroupSubscription(Reader):
         self._ack_wait_s = ack_wait_s
         self._ack_wait_ms = max(1, round(ack_wait_s * 1000))
         self._keeps = keeps
+        self._takes_over = takes_over
         self._join = join
         self._held: dict[Receipt, float] = {}
         self._due = _NEVER
@@ -151,8 +154,10 @@ class GroupSubscription(Reader):
         if sweeps:
             self._sweeps_at = now + min(_LEAST_OFTEN_S, max(_MOST_OFTEN_S, self._ack_wait_s / 10))
         keys = [key for stream in self._keys for key in (stream, again(stream, self._group))]
-        arguments = (self._group, self._consumer, most, self._ack_wait_ms, int(sweeps))
+        wait_ms = 0 if self._takes_over else self._ack_wait_ms
+        arguments = (self._group, self._consumer, most, wait_ms, int(sweeps))
         taken = await self.ask(wire, scripts.REDELIVER.call(keys, arguments))
+        self._takes_over = False
         self._looks_at = now if len(taken) == most else now + READ_S
         return [self._hold(self._keys[number], entry, fields, count) for number, entry, fields, count in taken]
 

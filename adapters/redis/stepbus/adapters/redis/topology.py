@@ -47,6 +47,8 @@ _KEPT = {
 }
 _WORK = Keeping()
 
+_COORDINATORS_S = 4.0
+
 
 def keeping(channel: Channel) -> Keeping:
     """Give what the stream of a channel keeps."""
@@ -56,6 +58,11 @@ def keeping(channel: Channel) -> Keeping:
 def group_of(channel: Channel, group: str) -> str:
     """Give the consumer group that shares a channel; a job queue has one, whoever asks."""
     return WORKERS if channel.kind == "jobs" else group
+
+
+def longest_ack_wait_s(channel: Channel) -> float:
+    """Give what bounds the wait for an ack: a coordinator that hangs must hold up no task for long."""
+    return _COORDINATORS_S if channel.kind in {"tasks", "results"} else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
