@@ -4,8 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,10 +13,8 @@ import pytest
 
 from stepbus.orchestrator.testing.worker_kit import RULES
 from stepbus.worker import Context, PermanentError, Worker
-from tests.support.command_line import STEPBUS, environment
+from tests.support.conforming import conform, redelivering_soon
 
-ROOT = Path(__file__).parents[2]
-FAST = ("--patience", "5", "--redelivery", "2", "--grace", "10")
 LIBRARY = "-m stepbus.worker tests.support.probe:worker"
 
 ORDERS = """
@@ -28,36 +25,6 @@ scenarios:
   echo: {context: {card: "4242", order: "${value}"}, result: {receipt: r-1, order: "${value}"}}
   permanent: {context: {card: "0000"}, error: {code: [card.declined, card.stolen], retryable: false}}
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a run of the command line ended, and what it said."""
-
-    code: int
-    said: str
-    errors: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.said)
-        return document
-
-    def rules(self, outcome: str) -> Mapping[str, dict[str, Any]]:
-        return {rule["id"]: rule for rule in self.document["rules"] if rule["outcome"] == outcome}
-
-
-async def conform(url: str, prefix: str, *arguments: str) -> Ran:
-    process = await asyncio.create_subprocess_exec(
-        *(STEPBUS, "worker", "conform", "--bus", f"{url}?ack_wait=2", "--prefix", prefix, *FAST, *arguments),
-        cwd=ROOT,
-        env=environment(PYTHONPATH=str(ROOT)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, errors = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, said.decode(), errors.decode())
 
 
 def python(words: str, **variables: str) -> Sequence[str]:
@@ -115,7 +82,7 @@ async def test_a_handler_of_ones_own_is_tried_by_its_contract_and_what_that_lack
 ) -> None:
     contract = tmp_path / "orders.yaml"
     contract.write_text(ORDERS)
-    worker = Worker(f"{nats_url}?ack_wait=2", prefix=unique_name)
+    worker = Worker(redelivering_soon(nats_url), prefix=unique_name)
 
     @worker.handler("orders.charge", queue="orders")
     async def charge(order: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def _words(command: str) -> list[str]:
 
 
 def _environment(bus: str, prefix: str) -> dict[str, str]:
-    return {**environment_without_settings(), "STEPBUS_BUS": bus, "STEPBUS_PREFIX": prefix}
+    """Give the worker's environment. The options behind the URL are ours: a plain client knows none of them."""
+    return {**environment_without_settings(), "STEPBUS_BUS": bus.partition("?")[0], "STEPBUS_PREFIX": prefix}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,41 @@
+"""Workers that pass every rule: the Python library on other buses than NATS, the TypeScript worker on NATS."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from stepbus.orchestrator.testing.worker_kit import RULES
+from tests.support.conforming import Ran, conform, redelivering_soon
+from tests.support.typescript import PATH, WORKER, build
+
+LIBRARY = f"{sys.executable} -m stepbus.worker tests.support.probe:worker"
+ALL = [rule.id for rule in RULES]
+
+
+def passed(ran: Ran) -> list[str]:
+    assert ran.code == 0, ran.rules("failed") if ran.said else ran.errors
+    return list(ran.rules("passed"))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("bus", ["rabbitmq", "redis"])
+async def test_the_python_library_passes_on_every_bus(
+    request: pytest.FixtureRequest, bus: str, unique_name: str, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue(f"{bus}_url")
+    variables = f"PROBE_EFFECTS={tmp_path / 'effects'} STEPBUS_BUS='{redelivering_soon(url)}'"
+
+    ran = await conform(url, unique_name, "--command", f"env {variables} {LIBRARY}", "--json")
+
+    assert passed(ran) == ALL
+
+
+async def test_the_typescript_worker_passes(nats_url: str, unique_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    monkeypatch.setitem(os.environ, "PATH", PATH)
+
+    ran = await conform(nats_url, unique_name, "--command", f"node {WORKER / 'dist' / 'src' / 'main.js'}", "--json")
+
+    assert passed(ran) == ALL

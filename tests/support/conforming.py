@@ -1,0 +1,51 @@
+"""`stepbus worker conform` as a user runs it, on a server of the tests."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.command_line import STEPBUS, environment
+
+ROOT = Path(__file__).parents[2]
+REDELIVERY_S = 2
+FAST = ("--patience", "5", "--redelivery", str(REDELIVERY_S), "--grace", "10")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run of the command line ended, and what it said."""
+
+    code: int
+    said: str
+    errors: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.said)
+        return document
+
+    def rules(self, outcome: str) -> Mapping[str, dict[str, Any]]:
+        """Give the findings with this outcome, by the ids of their rules."""
+        return {rule["id"]: rule for rule in self.document["rules"] if rule["outcome"] == outcome}
+
+
+def redelivering_soon(url: str) -> str:
+    """Give the URL of a bus that waits no longer for an ack than the tests can."""
+    return f"{url}{'&' if '?' in url else '?'}ack_wait={REDELIVERY_S}"
+
+
+async def conform(url: str, prefix: str, *arguments: str) -> Ran:
+    """Try a worker on this bus."""
+    process = await asyncio.create_subprocess_exec(
+        *(STEPBUS, "worker", "conform", "--bus", redelivering_soon(url), "--prefix", prefix, *FAST, *arguments),
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, errors = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, said.decode(), errors.decode())
