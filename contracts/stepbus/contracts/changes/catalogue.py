@@ -156,6 +156,12 @@ KINDS: Final[Mapping[str, tuple[Effect, str]]] = {
 """By its code, what a change does and why that matters."""
 
 
+KEPT_BY_OPEN_TASKS: Final = frozenset(
+    {"attempts.lowered", "deadline.added", "deadline.shortened", "skippable.removed", "timeout.shortened"}
+)
+"""Breaking kinds that an open task does not notice, since it keeps the template that it started with."""
+
+
 def change(code: str, pointer: str, old: Any, new: Any, direction: Direction = "input") -> Change:
     """Give a change of a kind; `direction` is of the values that it is about."""
     effect, why = KINDS[code]

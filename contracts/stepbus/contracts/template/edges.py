@@ -70,13 +70,13 @@ def add_findings(
         for place in source.needs:
             _compare(findings, source, place, pointer)
     for name in sorted(Facts(results).required):
-        place = f"{pointer}{results[0].pointer}"
+        where = f"{pointer}{results[0].pointer}"
         if name not in step.depends_on:
             message = f"expected results of steps that {step.name!r} depends on, found {name!r} to be required"
-            findings.errors.append(_problem("edge_unknown", message, place))
+            findings.errors.append(_problem("edge_unknown", message, where))
         elif steps[name].skippable:
             message = f"expected a step that can't be left out, found {name!r} to be required and skippable"
-            findings.warnings.append(_problem("edge_skippable", message, place))
+            findings.warnings.append(_problem("edge_skippable", message, where))
     if before == len(findings.errors) + len(findings.warnings):
         message = "expected inputs that are known to satisfy this schema, found that it can't be told"
         findings.warnings.append(_problem("edge_open", message, pointer))

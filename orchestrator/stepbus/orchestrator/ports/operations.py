@@ -64,8 +64,12 @@ class Operations(Protocol):
         """Declare a task done, whatever its steps say."""
         ...
 
-    async def register(self, template: Mapping[str, Any], actor: str) -> Done | Denied:
-        """Register a template, given as the parsed document. The same content again is `Done` with `repeated`."""
+    async def register(self, template: Mapping[str, Any], actor: str, *, force: bool = False) -> Done | Denied:
+        """Register a template, given as the parsed document. The same content again is `Done` with `repeated`.
+
+        Unless it is forced, it is a `conflict` where workers have announced themselves and none serves one of its
+        steps, or where it breaks with a lower version of which tasks are open.
+        """
         ...
 
     async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:

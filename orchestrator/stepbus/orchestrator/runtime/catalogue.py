@@ -57,6 +57,11 @@ class Catalogue:
                 self._versions.setdefault(name, {})[event.version] = event.template_hash
                 self._highest[name] = max(self._highest.get(name, event.version), event.version, key=semver_key)
 
+    @property
+    def queues(self) -> list[str]:
+        """The queues of all steps of all registered templates, in order."""
+        return sorted({step.queue for plan in self._plans.values() for step in plan.steps})
+
     async def by_hash(self, template_hash: str) -> Plan:
         """Give the plan that a task keeps to. It is there: no task is accepted before its template is registered."""
         if template_hash not in self._plans:
@@ -88,6 +93,11 @@ class Catalogue:
         wanted = self._highest.get((namespace, name)) if version is None else version
         template_hash = None if wanted is None else self._versions.get((namespace, name), {}).get(wanted)
         return None if template_hash is None else self._plans[template_hash]
+
+    def versions(self, namespace: str, name: str) -> Mapping[str, TaskTemplate]:
+        """Give the templates of a name by their versions, as of the last `refresh`."""
+        hashes = self._versions.get((namespace, name), {})
+        return {version: self._plans[template_hash].template for version, template_hash in hashes.items()}
 
     def read(self, document: Mapping[str, Any]) -> TaskTemplate:
         """Give the template that a document holds, in this orchestrator's environment.

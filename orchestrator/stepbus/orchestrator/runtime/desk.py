@@ -11,6 +11,7 @@ from stepbus.contracts.problems import Problem, Refused
 from stepbus.orchestrator.core import commands as c
 from stepbus.orchestrator.core.decide import Rejection
 from stepbus.orchestrator.ports import Delivery, Denied, Done, EventStore, LiveState
+from stepbus.orchestrator.runtime.activation import Activation
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intake import Intake
 from stepbus.orchestrator.runtime.intents import Cause, NoteIntent, Outcome, RegisterIntent, TaskIntent
@@ -34,6 +35,7 @@ class Desk:
         self._intake = intake
         self._load = load
         self._reply_is_allowed = reply_is_allowed
+        self._activation = Activation(store, coordinator.catalogue)
         self.health_of: Callable[[], Mapping[str, Any]] = lambda: {"ready": False, "parts": {}}
 
     async def submit(self, request: messages.TaskRequested, request_id: str, actor: str) -> Done | Denied:
@@ -63,12 +65,15 @@ class Desk:
         """Declare a task done."""
         return await self._decide(c.ResolveTask(task_id, reason, self._now_ms()), Cause(actor, "resolve"))
 
-    async def register(self, template: Mapping[str, Any], actor: str) -> Done | Denied:
-        """Register a template, or say all that is wrong with it."""
+    async def register(self, template: Mapping[str, Any], actor: str, *, force: bool = False) -> Done | Denied:
+        """Register a template, or say all that is wrong with it, and what speaks against it unless it is forced."""
         try:
             checked = self._coordinator.catalogue.read(template)
         except Refused as refusal:
             return Denied(refusal.problems)
+        problems = [] if force else await self._activation.problems(checked)
+        if problems:
+            return Denied(problems, "conflict")
         return _answer(await self._coordinator.submit(RegisterIntent(checked, Cause(actor, "register"))))
 
     async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:

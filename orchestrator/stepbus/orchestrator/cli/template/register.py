@@ -1,5 +1,7 @@
 """`stepbus template register`."""
 
+from typing import Annotated
+
 import typer
 
 from stepbus.orchestrator.cli.documents import Environment, TemplateFile, read_template
@@ -15,6 +17,9 @@ def register(
     file: TemplateFile,
     *,
     environment: Environment = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Register it even if nobody serves it, or open tasks can't live with it.")
+    ] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -23,7 +28,9 @@ def register(
     source = read_template(file)
     try:
         with Api(url, api_key) as api:
-            receipt = api.send("templates", source.text, f"application/{source.format}", environment=environment)
+            receipt = api.send(
+                "templates", source.text, f"application/{source.format}", environment=environment, force=force or None
+            )
             registered = path_of("templates", receipt["namespace"], receipt["name"], receipt["version"])
             shown_by(api, registered, receipt["position"])
     except Failure as failure:

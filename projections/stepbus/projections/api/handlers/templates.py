@@ -25,7 +25,7 @@ async def register_template(call: Call) -> Answer:
         malformed = any(problem.code.startswith(("json.", "yaml.")) for problem in error.problems)
         status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
         raise refused(error, status) from error
-    done = await call.api.operations.register(template.canonical(), OPERATOR)
+    done = await call.api.operations.register(template.canonical(), OPERATOR, force=call.query.force)
     if isinstance(done, Denied):
         raise denied(done)
     position = await position_of(call.api, done)

@@ -16,9 +16,13 @@ class TemplateList(Listing):
 
 
 class Registration(Asked):
-    """How to read the document: as it runs in this environment of its own, or in none."""
+    """How to read the document: as it runs in this environment of its own, or in none.
+
+    `force` registers it even if no announced worker serves one of its steps, or open tasks can't live with its changes.
+    """
 
     environment: TemplateName | None = None
+    force: bool = False
 
 
 class TemplateReceipt(Shown):

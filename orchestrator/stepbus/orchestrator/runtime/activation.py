@@ -1,0 +1,90 @@
+"""Whether a template can be put to use now: its steps are served, and open tasks can live with what it changes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from stepbus.contracts.changes import KEPT_BY_OPEN_TASKS, template_changes
+from stepbus.contracts.messages import ServedHandler, StepRequested
+from stepbus.contracts.problems import Problem
+from stepbus.contracts.template import Findings, StepTemplate, TaskTemplate, add_findings, semver_key
+from stepbus.orchestrator.ports import EventStore
+from stepbus.orchestrator.runtime.catalogue import Catalogue
+from stepbus.orchestrator.runtime.open_tasks import OpenTasks
+
+MOST_TOLD: Final = 100
+
+
+class Activation:
+    """Says what speaks against a template that is valid."""
+
+    def __init__(self, store: EventStore, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._open_tasks = OpenTasks(store)
+
+    async def problems(self, template: TaskTemplate) -> list[Problem]:
+        """Give the reasons to wait with this template. None speaks against one that is registered already."""
+        await self._catalogue.refresh()
+        await self._catalogue.workers.refresh()
+        versions = self._catalogue.versions(template.namespace, template.name)
+        if template.version in versions:
+            return []
+        found = list(self._unserved(template))
+        lower = [old for old in versions.values() if semver_key(old.version) < semver_key(template.version)]
+        breaking = [(old, problems) for old in lower if (problems := list(_breaking(old, template)))]
+        counts = await self._open_tasks.by_template() if breaking else {}
+        for old, of_old in breaking:
+            found += _told(old, counts.get(old.hash, 0), of_old)
+        return found[:MOST_TOLD]
+
+    def _unserved(self, template: TaskTemplate) -> Iterator[Problem]:
+        """Give the handlers that no worker serves, if workers say at all what they serve."""
+        announced = [worker for worker in self._catalogue.workers.all.values() if worker.handlers]
+        if not announced:
+            return
+        served: dict[str, list[tuple[str, ServedHandler]]] = {}
+        for worker in announced:
+            for handler in worker.handlers:
+                served.setdefault(handler.handler, []).append((worker.worker, handler))
+        steps = {step.name: step for step in template.steps}
+        told: set[str] = set()
+        for number, step in enumerate(template.steps):
+            reasons = [
+                _reason(template, step, steps, worker, handler) for worker, handler in served.get(step.handler, ())
+            ]
+            if step.handler not in told and all(reasons):
+                told.add(step.handler)
+                message = f"expected a worker that serves {step.handler}, found none among {len(announced)} announced"
+                why = next((f": {reason}" for reason in reasons), "")
+                yield Problem(code="template.unserved", message=message + why, pointer=f"/steps/{number}/handler")
+
+
+def _reason(
+    template: TaskTemplate,
+    step: StepTemplate,
+    steps: Mapping[str, StepTemplate],
+    worker: str,
+    served: ServedHandler,
+) -> str:
+    """Say why a worker that serves the handler can't serve this step; "" if nothing is known against it."""
+    if served.contract != StepRequested.VERSION:
+        return f"{worker} understands version {served.contract} of step.requested, not {StepRequested.VERSION}"
+    findings = Findings()
+    if served.input_schema is not None:
+        add_findings(findings, template, step, steps, served.input_schema, "")
+    return f"{worker} needs other inputs: {findings.errors[0].message}" if findings.errors else ""
+
+
+def _breaking(old: TaskTemplate, new: TaskTemplate) -> Iterator[Problem]:
+    """Give what a task that keeps the old template can't live with, since it shares its workers with the new."""
+    for change in template_changes(old, new):
+        if change.breaking and change.code not in KEPT_BY_OPEN_TASKS:
+            message = f"{change.code}, {change.why}"
+            yield Problem(code="template.breaks_open_tasks", message=message, pointer=change.pointer)
+
+
+def _told(old: TaskTemplate, count: int, problems: list[Problem]) -> Iterator[Problem]:
+    if count:
+        tasks = f"{count} open task{'s' if count > 1 else ''} of version {old.version}"
+        for problem in problems:
+            message = f"expected a change that {tasks} can live with, found {problem.message}"
+            yield problem.model_copy(update={"message": message})
