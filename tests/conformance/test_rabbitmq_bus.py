@@ -139,6 +139,20 @@ async def test_a_job_of_a_handler_that_nobody_serves_yet_waits_in_a_queue_of_its
     assert bodies(await receive(await bus.subscribe(JOBS))) == [b"body 1"]
 
 
+async def test_a_queue_that_two_make_at_one_moment_can_be_read_by_both(
+    bus: Bus, rabbitmq_url: str, unique_name: str
+) -> None:
+    await bus.provision()
+    other = await open_bus(rabbitmq_url, BusSettings(unique_name))
+    try:
+        for number in range(12):
+            await asyncio.gather(*(one.subscribe(f"jobs.race{number}") for one in (bus, other)))
+        assert await bus.connected()
+        await publish(bus, message(1, "jobs.race0"))
+    finally:
+        await other.close()
+
+
 async def test_a_job_queue_that_was_deleted_is_made_again_by_a_later_message(
     bus: Bus, client: AbstractChannel, unique_name: str
 ) -> None:

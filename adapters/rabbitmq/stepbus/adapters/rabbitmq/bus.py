@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from stepbus.adapters.rabbitmq.channel import ChannelClosed
@@ -24,6 +25,7 @@ from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Out
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+_LOOK_S = 0.01
 
 
 class RabbitBus:
@@ -105,7 +107,7 @@ class RabbitBus:
         else:
             claim = partial(self._claim, shared, [source.queue for source in sources])
             subscription = QueueSubscription(self._reading, sources, claim, self._delays, in_hand, wait_s)
-        await subscription.open()
+        await self._begin(subscription)
         self._keep(subscription)
         return subscription
 
@@ -124,7 +126,7 @@ class RabbitBus:
 
     async def connected(self) -> bool:
         """Say whether there are connections now."""
-        return self._sending.wire is not None and self._reading.wire is not None
+        return self._publisher.is_ready and self._reading.wire is not None
 
     async def close(self) -> None:
         """Give back at once what is out un-acked, and let go of the connections."""
@@ -135,6 +137,26 @@ class RabbitBus:
         self._opened.clear()
         await self._sending.close()
         await self._reading.close()
+
+    async def _begin(self, subscription: QueueSubscription) -> None:
+        """Begin to read, and once more if that has cost the connection.
+
+        Two who declare a quorum queue at one moment are both told that it is there; the server ends the connection of
+        who then reads from it before it runs (RabbitMQ 3: INTERNAL_ERROR).
+        """
+        wire = self._reading.demand()
+        try:
+            await subscription.open()
+        except BusUnavailable:
+            if self._reading.wire is wire:
+                raise
+        else:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_S):
+                while self._reading.wire is None:  # noqa: ASYNC110 - once in a queue's life
+                    await asyncio.sleep(_LOOK_S)
+        await subscription.open()
 
     def _keep(self, opened: QueueSubscription | Listener) -> None:
         self._opened = [one for one in self._opened if not one.is_over]
