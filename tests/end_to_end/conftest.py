@@ -11,11 +11,11 @@ from tests.support.command_line import CommandLine, serving, working
 from tests.support.deployment import Deployment, deployed, settings_of
 
 
-@pytest.fixture(params=["memory+sqlite", "nats+sqlite", "nats+postgres"])
+@pytest.fixture(params=["memory+sqlite", "nats+sqlite", "nats+postgres", "redis+sqlite", "rabbitmq+postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path, unique_name: str) -> Settings:
     """Settings of a deployment that the test has for itself: which bus, and which store."""
     bus, _, store = request.param.partition("+")
-    bus_url = f"memory:{unique_name}" if bus == "memory" else request.getfixturevalue("nats_url")
+    bus_url = f"memory:{unique_name}" if bus == "memory" else request.getfixturevalue(f"{bus}_url")
     store_url = request.getfixturevalue("postgres_database") if store == "postgres" else None
     return settings_of(tmp_path, bus_url, unique_name, store_url)
 

@@ -169,7 +169,9 @@ class Deployment:
         """The answer to a job: the channel that it asks for, and the body."""
         data = {name: job[name] for name in ("task_id", "step", "attempt", "token")} | {"worker": "by-hand"}
         body = cloud_event(message_type, data | fields, f"{job['task_id']}/{job['step']}/{job['attempt']}")
-        return job["replyto"].removeprefix(f"{self.settings.prefix}."), body
+        channels = [f"results.{number}" for number in range(self.settings.partitions)]
+        (channel,) = [channel for channel in channels if self.bus.address(channel) == job["replyto"]]
+        return channel, body
 
     async def until_said(self, task_id: str, *types: str) -> None:
         """Wait until exactly this has been said of a task on the events channel, in this order."""
