@@ -11,9 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from stepbus.orchestrator.testing.waiting import wait_until
 from stepbus.orchestrator.testing.worker_kit import RULES
 from stepbus.worker import Context, PermanentError, Worker
-from tests.support.conforming import conform, redelivering_soon
+from tests.support.conforming import conform, ended, redelivering_soon, started
 
 LIBRARY = "-m stepbus.worker tests.support.probe:worker"
 
@@ -130,6 +131,22 @@ async def test_a_worker_that_ends_at_once_is_told_of_with_its_exit_code(nats_url
     assert ran.code == 1
     assert ran.rules("failed")["answer.comes"]["found"] == "nothing; the worker has ended with 3"
     assert len(ran.rules("not_run")) == len(RULES) - 1
+
+
+async def test_a_trial_that_is_told_to_stop_leaves_no_worker_behind(
+    nats_url: str, unique_name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "pid"
+    worker = f"import os, pathlib, time; pathlib.Path('{file}').write_text(str(os.getpid())); time.sleep(600)"
+    trial = await started(nats_url, unique_name, *python(f'-c "{worker}"'), "--json")
+    await wait_until(lambda: file.exists() and file.read_text(), within_s=20)
+
+    trial.terminate()
+    ran = await ended(trial)
+
+    assert (ran.code, ran.document["error"]["code"]) == (1, "conform.stopped")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,22 @@ def redelivering_soon(url: str) -> str:
 
 async def conform(url: str, prefix: str, *arguments: str) -> Ran:
     """Try a worker on this bus."""
-    process = await asyncio.create_subprocess_exec(
+    return await ended(await started(url, prefix, *arguments))
+
+
+async def started(url: str, prefix: str, *arguments: str) -> asyncio.subprocess.Process:
+    """Begin to try a worker on this bus."""
+    return await asyncio.create_subprocess_exec(
         *(STEPBUS, "worker", "conform", "--bus", redelivering_soon(url), "--prefix", prefix, *FAST, *arguments),
         cwd=ROOT,
         env=environment(PYTHONPATH=str(ROOT)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ran:
+    """Wait for the end of a trial."""
     said, errors = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, said.decode(), errors.decode())

@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from stepbus.orchestrator.bootstrap import opened_bus
 from stepbus.orchestrator.bootstrap.settings import Settings, environment_without_settings, read_settings
 from stepbus.orchestrator.cli.configured import Set, assigned
 from stepbus.orchestrator.cli.documents import STDIN, read_bytes
+from stepbus.orchestrator.cli.failure import Failure
 from stepbus.orchestrator.cli.verb import AsJson, Verb, answer, table
 from stepbus.orchestrator.testing.worker_kit import (
     Command,
@@ -76,7 +78,12 @@ def _conform(  # noqa: PLR0913 - each is an option
     pace = Pace(patience, start, redelivery, grace)
     if junit is not None:
         junit.touch()  # what can't be written is said before the trial, not after
-    report = asyncio.run(_reported(settings.settings, promised, pace, child, rules))
+    try:
+        report = asyncio.run(_reported(settings.settings, promised, pace, child, rules))
+    except asyncio.CancelledError as stopped:
+        raise Failure(
+            "conform.stopped", "the trial was stopped before its end; the worker it started was too"
+        ) from stopped
     if junit is not None:
         junit.write_bytes(report.junit())
     answer(report.document(), lambda: _shown(report), as_json=as_json)
@@ -88,7 +95,9 @@ async def _reported(
     settings: Settings, contract: Contract, pace: Pace, child: Command | None, rules: Sequence[Rule]
 ) -> Report:
     async with opened_bus(settings, settings.bus) as bus:
-        return await conform(bus, contract, pace, child, rules)
+        trial = asyncio.ensure_future(conform(bus, contract, pace, child, rules))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trial.cancel)  # it leaves no worker behind
+        return await trial
 
 
 def _contract(file: Path | None, handler: str | None) -> Contract:
