@@ -9,7 +9,6 @@ EMPTY_SUFFIXES = ("Base", "Data", "Helper", "Helpers", "Impl", "Manager", "Util"
 EMPTY_MODULES = {"base", "common", "data", "helpers", "misc", "util", "utils"}
 
 ADAPTERS_WORDS = (
-    "ack_wait",
     "consumer_group",
     "delivery_tag",
     "jetstream",

@@ -19,6 +19,7 @@ app = group_of(
         "rebuild": "Make the views anew from the log.",
         "verify": "Check the invariants of every task, from the log alone.",
         "quarantine": "List, show and resubmit messages that could not be applied.",
+        "bus": "Provision the bus, fill one that came back empty, and try what a broker holds to.",
         "worker": "Try workers in any language.",
         "contracts": "Compare, export and describe what clients and workers agree on with stepbus.",
         "bench": "Measure the workloads, and beside each the limits that this machine sets.",

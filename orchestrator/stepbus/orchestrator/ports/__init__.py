@@ -4,7 +4,7 @@ Each sentence of a port's docstring is a promise with a test in `stepbus.orchest
 words; they decide nothing.
 """
 
-from stepbus.orchestrator.ports.bus import Bus, Delivery, NotSent, Outgoing, Sent, Subscription
+from stepbus.orchestrator.ports.bus import Bus, Delivery, NotSent, Outgoing, Removable, Sent, Subscription
 from stepbus.orchestrator.ports.errors import BusUnavailable, StaleCheckpoint, StoreUnavailable
 from stepbus.orchestrator.ports.log import (
     Append,
@@ -38,6 +38,7 @@ __all__ = [
     "NotSent",
     "Operations",
     "Outgoing",
+    "Removable",
     "Role",
     "Sent",
     "Snapshot",

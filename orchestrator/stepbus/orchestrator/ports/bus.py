@@ -6,7 +6,7 @@ plain ones.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(slots=True)
@@ -124,4 +124,13 @@ class Bus(Protocol):
 
     async def close(self) -> None:
         """Let go of the connection; what was published before has been answered for."""
+        ...
+
+
+@runtime_checkable
+class Removable(Protocol):
+    """A `Bus` that can also take away what it made."""
+
+    async def remove(self) -> None:
+        """Delete all that is below the prefix on the broker, whoever made it, messages and all; then it is as new."""
         ...

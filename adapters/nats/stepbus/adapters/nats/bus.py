@@ -7,7 +7,13 @@ from typing import Any
 from stepbus.adapters.nats.api import JetStreamApi
 from stepbus.adapters.nats.connection import Connection
 from stepbus.adapters.nats.listener import Listener, ReplyListener
-from stepbus.adapters.nats.provisioning import create_consumer, create_streams, take_all_partitions, take_partition
+from stepbus.adapters.nats.provisioning import (
+    create_consumer,
+    create_streams,
+    delete_streams,
+    take_all_partitions,
+    take_partition,
+)
 from stepbus.adapters.nats.publisher import Publisher
 from stepbus.adapters.nats.settings import NatsSettings
 from stepbus.adapters.nats.subscription import PullSubscription
@@ -51,6 +57,11 @@ class NatsBus:
         for queue, place in zip(queues, places, strict=True):
             await create_consumer(self._api, place, self._settings.ack_wait_s)
             self._queues.add(queue)
+
+    async def remove(self) -> None:
+        """Delete the streams of the prefix."""
+        self._queues = None
+        await delete_streams(self._api, self._names)
 
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Sent | NotSent]:
         """Send all at once, and await the confirm of each."""

@@ -43,6 +43,20 @@ async def create_streams(api: JetStreamApi, names: Names, replicas: int) -> None
             _compare("stream", name, config, found, STREAM_MUSTS)
 
 
+async def delete_streams(api: JetStreamApi, names: Names) -> None:
+    """Delete the streams of a prefix, with their consumers and messages.
+
+    Raises:
+        BusUnavailable: the server can't delete them.
+    """
+    for kind in STREAMS:
+        try:
+            await api.ask(f"STREAM.DELETE.{names.stream(kind)}")
+        except ApiError as error:
+            if error.code != ApiError.STREAM_NOT_FOUND:
+                raise BusUnavailable(f"expected {names.stream(kind)} to be deleted, but {error}") from error
+
+
 async def create_consumer(api: JetStreamApi, place: ConsumerPlace, ack_wait_s: float) -> Mapping[str, Any]:
     """Create a consumer if it is not there yet; give the configuration that it has.
 

@@ -20,13 +20,13 @@ OpenBus = Callable[[], Awaitable[Bus]]
 class Bench(ABC):
     """What an adapter tells the suite of itself."""
 
-    redelivery_s: ClassVar[float]
+    redelivery_s: float
     """How long a message may be out un-acked, as `open_bus` sets it, before it is delivered again."""
 
     largest_body: ClassVar[int] = 512 * 1024
     """A body of this size is sent whole; one of four times this size is over the broker's limit."""
 
-    knows_duplicates: ClassVar[bool] = True
+    knows_duplicates: bool = True
     """A message that is sent twice under one id is delivered once."""
 
     is_in_process: ClassVar[bool] = False
