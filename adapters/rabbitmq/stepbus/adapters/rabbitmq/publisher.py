@@ -92,6 +92,11 @@ class Publisher:
         for call, index in in_flight.values():
             call.answer(index, _LOST)
 
+    @property
+    def is_ready(self) -> bool:
+        """Say whether messages can be sent now."""
+        return self._channel is not None
+
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Sent | NotSent]:
         """Send all, and answer for each in order."""
         letters = [self._letter(message) for message in messages]
@@ -106,6 +111,7 @@ class Publisher:
         """Send letters, and answer for each in order."""
         wire, channel = self._connection.wire, self._channel
         if wire is None or channel is None:
+            await asyncio.sleep(0)  # who tries for ever must leave room for those who connect
             lost = NotSent(f"expected a connection to RabbitMQ, but {self._connection.trouble}")
             return [one if isinstance(one, NotSent) else lost for one in letters]
         if not letters:
