@@ -1,1 +1,22 @@
 """The bus on Apache Kafka."""
+
+from stepbus.adapters.kafka.settings import parse
+from stepbus.orchestrator.ports import Adapter, Bus, BusSettings
+
+
+def connect(url: str) -> Adapter:
+    """Give the bus behind `kafka://…`.
+
+    Raises:
+        Refused: the URL is not one of this adapter's.
+    """
+    settings = parse(url)
+
+    async def bus(bus_settings: BusSettings) -> Bus:
+        from stepbus.adapters.kafka.bus import KafkaBus
+
+        bus = KafkaBus(settings, bus_settings)
+        await bus.open()
+        return bus
+
+    return Adapter(bus=bus)
