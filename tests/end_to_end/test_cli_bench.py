@@ -68,6 +68,23 @@ def test_a_broker_and_a_database_that_run_already_serve_too(
     assert (found["also"]["worker"], found["also"]["views"]) == ("library", True)
 
 
+def test_several_coordinators_share_a_workload(nats_url: str, postgres_database: str, tmp_path: Path) -> None:
+    where = ("--bus", nats_url, "--store", postgres_database)
+    found = document(tmp_path, "W4", *where, "--coordinators", "2", "--budget", "40")
+
+    assert found["also"]["coordinators"] == 2
+    assert found["steps_per_s"]["median"] > 0
+
+
+@pytest.mark.parametrize("options", [(), ("--bus", "nats"), ("--store", "postgresql://localhost/x")])
+def test_several_coordinators_need_a_broker_and_a_database_to_share(options: tuple[str, ...], tmp_path: Path) -> None:
+    done = bench(tmp_path, "W2", "--coordinators", "2", *options)
+
+    assert done.returncode == 2
+    assert "--coordinators" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_person_gets_a_table(tmp_path: Path) -> None:
     done = bench(tmp_path, "W5", *TINY, "--budget", "15", "--no-floor", "--set", "round_limit=100")
 

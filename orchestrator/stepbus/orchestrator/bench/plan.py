@@ -29,6 +29,7 @@ class Plan(BaseModel):
     store: str = SQLITE
     worker: WorkerKind = "bare"
     workers: int = 1
+    coordinators: int = 1
     runs: int = 5
     scale: float = 1.0
     views: bool = False

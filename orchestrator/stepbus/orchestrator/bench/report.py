@@ -74,6 +74,7 @@ class Report:
             "of_floor": ratio(_median(rates), limit),
             "worker": self.plan.worker,
             "workers": self.plan.workers,
+            "coordinators": self.plan.coordinators,
             "views": self.plan.views,
             "settings": dict(self.plan.settings),
             "at_once": measured.at_once,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from os import getpid
 from pathlib import Path
@@ -18,8 +18,11 @@ from stepbus.orchestrator.bootstrap import embedded_server, opened_bus, opened_s
 from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 from stepbus.orchestrator.bootstrap.settings import Settings, read_settings
 from stepbus.orchestrator.ports import Bus, Denied, EventStore
+from stepbus.orchestrator.runtime import shares
 
 READY = b'{"ready":true'
+_SHARED_S = 20.0
+_LOOK_S = 0.05
 Workers = Callable[[WorkerKind], AbstractAsyncContextManager[None]]
 
 
@@ -83,7 +86,7 @@ def fresh_settings(plan: Plan, on: Ground, name: str) -> Settings:
 
 @asynccontextmanager
 async def stage(plan: Plan, on: Ground, workload: Workload) -> AsyncIterator[Stage]:
-    """Run a coordinator that knows the workload's template, for the length of the block."""
+    """Run the plan's coordinators, who know the workload's template, for the length of the block."""
     settings = fresh_settings(plan, on, "coordinator")
     roles = ("coordinator", "projections") if plan.views else ("coordinator",)
     async with AsyncExitStack() as stack:
@@ -91,27 +94,45 @@ async def stage(plan: Plan, on: Ground, workload: Workload) -> AsyncIterator[Sta
             process = await stack.enter_async_context(running(settings, roles))
             answer = await process.serving.desk.register(workload.template, "bench")
             _demand(answer)
-            coordinator, store = getpid(), process.serving.store
+            coordinators, store = [getpid()], process.serving.store
             settle_interpreter()  # as a process that serves does
         else:
             await register(settings, workload)
-            coordinator = (await stack.enter_async_context(coordinator_process(settings, roles))).pid
+            names = ["coordinator", *(f"coordinator-{number}" for number in range(2, plan.coordinators + 1))]
+            serving = [coordinator_process(settings, roles, name) for name in names]
+            coordinators = [(await stack.enter_async_context(process)).pid for process in serving]
             store = await stack.enter_async_context(opened_store(settings))
+            if plan.coordinators > 1:
+                await _until_shared(store, plan.coordinators, settings.partitions)
         bus = await stack.enter_async_context(opened_bus(settings, on.bus_url))
-        pids = {"coordinator": [coordinator], "worker": [], "broker": on.broker, "client": [getpid()]}
+        pids = {"coordinator": coordinators, "worker": [], "broker": on.broker, "client": [getpid()]}
         if plan.is_embedded:
             del pids["client"]
         yield Stage(bus, store, settings, lambda kind: workers_of(plan, kind, settings, on, pids["worker"]), pids)
 
 
 @asynccontextmanager
-async def coordinator_process(settings: Settings, roles: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def coordinator_process(
+    settings: Settings, roles: Sequence[str], name: str = "coordinator"
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `stepbus serve` with these settings until the block is left, or the process is killed."""
     values = settings.model_dump(mode="json", exclude_unset=True)
     options = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     command = (*STEPBUS, "serve", "--roles", ",".join(roles), "--json", "--log-level", "warning", *options)
-    async with child(command, settings.data, "coordinator", says=READY) as process:
+    async with child(command, settings.data, name, says=READY) as process:
         yield process
+
+
+async def _until_shared(store: EventStore, coordinators: int, partitions: int) -> None:
+    """Wait until each coordinator has its share of the partitions."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SHARED_S):
+            while not shares.are_settled(  # noqa: ASYNC110 - the leases are those of other processes
+                await store.hold("bench", (), 1), coordinators, partitions
+            ):
+                await asyncio.sleep(_LOOK_S)
+            return
+    raise Unfinished(f"expected {coordinators} coordinators to share {partitions} partitions within {_SHARED_S:.0f} s")
 
 
 @asynccontextmanager

@@ -47,6 +47,9 @@ def bench(  # noqa: PLR0913 - each is an option
         typer.Option(help="The leanest worker that answers, or one written with stepbus.worker."),
     ] = "bare",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="How many workers, each a process.")] = 1,
+    coordinators: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many coordinators share the work, each a process.")
+    ] = 1,
     runs: Annotated[int, typer.Option(min=1, metavar="N", help="How many runs.")] = 5,
     scale: Annotated[float, typer.Option(min=0.001, max=1, help="This share of the size: for trying out.")] = 1.0,
     budget: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="What does not fit is cut.")] = 50.0,
@@ -63,6 +66,9 @@ def bench(  # noqa: PLR0913 - each is an option
 
     With --json, the figures of one workload are one document, those of all a list.
     """
+    if coordinators > 1 and (bus == MEMORY or store == SQLITE or store.startswith("sqlite:")):
+        expected = "expected a broker and a PostgreSQL database for several coordinators to share"
+        raise typer.BadParameter(f"{expected}, found {bus} and {store}", param_hint="--coordinators")
     settings = assigned(assignments)
     read_settings(None, {}, settings)  # what is none is refused before anything is started
     plans = [
@@ -72,6 +78,7 @@ def bench(  # noqa: PLR0913 - each is an option
             store=_named(store, (SQLITE,), "--store", "sqlite or the URL of a database"),
             worker=worker,
             workers=workers,
+            coordinators=coordinators,
             runs=runs,
             scale=scale,
             views=views,
@@ -131,8 +138,9 @@ def _show(documents: Sequence[dict[str, Any]]) -> None:
 
 def _title(document: dict[str, Any]) -> str:
     machine, also = document["machine"], document["also"]
+    several = "" if also["coordinators"] == 1 else f"{also['coordinators']} coordinators, "
     return (
-        f"{document['bus']} + {document['store']}, {also['workers']} {also['worker']} worker(s), "
+        f"{document['bus']} + {document['store']}, {several}{also['workers']} {also['worker']} worker(s), "
         f"{machine['cpus']} x {machine['cpu']}, {machine['system']}, {machine['python']}, {machine['file_system']}"
     )
 

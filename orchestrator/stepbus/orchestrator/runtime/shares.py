@@ -4,6 +4,7 @@ Every coordinator sees the same leases and comes to the same shares, so they nee
 coordinator's share it gives up; what is free and within its share it takes; the store decides where two want the same.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -41,6 +42,13 @@ def share(owner: str, living: Sequence[str], partitions: int) -> int:
         return 0
     each, left = divmod(partitions, len(living))
     return each + (living.index(owner) < left)
+
+
+def are_settled(leases: Sequence[Lease], coordinators: int, partitions: int) -> bool:
+    """Say whether so many coordinators live, and each has just its share."""
+    living = members(leases)
+    held = Counter(lease.owner for lease in leases if lease.name.startswith(_PARTITION))
+    return len(living) == coordinators and all(held[owner] == share(owner, living, partitions) for owner in living)
 
 
 def wish(owner: str, leases: Sequence[Lease], partitions: int) -> Wish:
