@@ -13,10 +13,12 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from stepbus.adapters.redis import connect, topology
+from stepbus.adapters.redis import reader as reading
+from stepbus.adapters.redis import subscription as subscription_module
 from stepbus.adapters.redis.provisioning import BusMismatch
 from stepbus.adapters.redis.topology import Keeping
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Removable, Sent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
@@ -244,6 +246,31 @@ async def test_a_small_hand_is_filled_from_every_partition(bus: Bus) -> None:
     assert sorted(seen) == [b"body %d" % number for number in range(8)]
 
 
+async def test_an_entry_of_the_future_is_in_nobodys_way(bus: Bus, client: Redis, unique_name: str) -> None:
+    await bus.provision(["a"])
+    await client.xadd(f"{unique_name}:jobs:a", {"body": "from the future"}, id="99999999999999-7")
+    await publish(bus, *messages(3, "jobs.a"))
+    await publish(bus, *messages(3, "jobs.a"))
+
+    received = await receive(await bus.subscribe("jobs.a"), 4)
+
+    assert bodies(received) == [b"from the future", b"body 1", b"body 2", b"body 3"]
+
+
+async def test_closing_waits_for_no_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription_module, "READ_S", 60)
+    await bus.provision()
+    reader = await bus.subscribe("tasks")
+    waiting = asyncio.create_task(reader.receive(1, 60))
+    await asyncio.wait({waiting}, timeout=0.2)
+    begun = monotonic()
+
+    await reader.close()
+
+    assert monotonic() - begun < reading._GOODBYE_S  # noqa: SLF001
+    assert not await waiting
+
+
 async def test_what_is_told_is_trimmed_by_number_and_by_age(
     bus: Bus, client: Redis, unique_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +305,20 @@ async def test_a_reply_is_kept_for_a_minute(bus: Bus, client: Redis, unique_name
     await publish(bus, message(1, "replies.me"))
 
     assert 50 < await client.ttl(f"{unique_name}:replies:me") <= 60
+
+
+async def test_what_is_removed_is_gone_and_what_has_a_longer_prefix_is_not(
+    bus: Bus, client: Redis, unique_name: str
+) -> None:
+    assert isinstance(bus, Removable)
+    await bus.provision(["a"])
+    await publish(bus, *messages(3, "jobs.a"), message(1, "replies.me"), message(1, "events"))
+    await client.set(f"{unique_name}-b:tasks", "mine")
+
+    await bus.remove()
+
+    assert await client.keys(f"{unique_name}*") == [f"{unique_name}-b:tasks".encode()]
+    assert "provision the bus" in (await refusal(bus, message(4, "jobs.a"))).reason
 
 
 async def test_messages_are_as_large_as_the_url_says(redis_url: str, unique_name: str, client: Redis) -> None:

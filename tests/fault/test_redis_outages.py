@@ -244,6 +244,18 @@ async def test_scripts_that_the_server_has_forgotten_are_loaded_again(own_redis:
     await reader.ack(await receive(reader))
 
 
+async def test_connections_that_an_operator_kills_are_made_anew(own_redis: Server, bus: Bus) -> None:
+    reader = await bus.subscribe("jobs.a")
+    waiting = asyncio.create_task(reader.receive(1, 30))
+    await asyncio.wait({waiting}, timeout=0.1)
+    async with Redis.from_url(own_redis.url) as client:
+        await client.client_kill_filter(_type="normal", skipme=True)
+
+    await send_until_confirmed(bus, [message(1, "jobs.a")])
+
+    await reader.ack(await waiting)
+
+
 async def test_a_server_that_comes_up_late_is_waited_for(own_redis: Server) -> None:
     await asyncio.to_thread(own_redis.stop)
     opening = asyncio.create_task(open_for_a_moment(own_redis.url))

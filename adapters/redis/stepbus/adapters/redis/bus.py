@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from stepbus.adapters.redis.connection import Connection
 from stepbus.adapters.redis.durability import tell_weaknesses
 from stepbus.adapters.redis.listener import START, Listener
-from stepbus.adapters.redis.provisioning import create_streams, join_group, last_entry
+from stepbus.adapters.redis.provisioning import create_streams, join_group, last_entry, remove_keys
 from stepbus.adapters.redis.publisher import Publisher
 from stepbus.adapters.redis.settings import RedisSettings
 from stepbus.adapters.redis.subscription import GroupSubscription
@@ -49,6 +49,11 @@ class RedisBus:
         streams = [self._names.stream(channels.to_send(f"jobs.{queue}")) for queue in queues]
         await create_streams(self._connection, self._names, streams)
         self._queues = (self._queues or set()) | set(queues)
+
+    async def remove(self) -> None:
+        """Delete all keys below the prefix."""
+        self._queues = None
+        await remove_keys(self._connection, self._names)
 
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Sent | NotSent]:
         """Send all at once, and await the confirm of each."""

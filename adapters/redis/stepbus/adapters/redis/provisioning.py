@@ -71,6 +71,21 @@ async def last_entry(connection: Connection, names: Names, stream: str, *, is_ke
     return START
 
 
+async def remove_keys(connection: Connection, names: Names) -> None:
+    """Delete every key below a prefix.
+
+    Raises:
+        BusUnavailable: the server can't be asked, or refuses; some may be gone.
+    """
+    cursor, what = b"0", f"to delete what is below {names.prefix}"
+    while True:
+        cursor, keys = await _ask(connection, pack("SCAN", cursor, "MATCH", f"{names.prefix}:*", "COUNT", 1000), what)
+        if keys:
+            await _ask(connection, pack("UNLINK", *keys), what)
+        if cursor == b"0":
+            return
+
+
 async def _ask(connection: Connection, command: bytes, what: str) -> Answer:
     try:
         return await connection.ask(command)

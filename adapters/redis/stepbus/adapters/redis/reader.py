@@ -1,8 +1,7 @@
 """One who waits for messages, on a connection of his own: a read that waits holds up all that is sent after it.
 
 Nothing is read before somebody asks for messages, and then as many as he asked for: what lies in a reader's buffer is
-missing elsewhere. A read lasts a fraction of a second, then it begins anew; so a reader is soon closed, and soon sees
-what changed meanwhile. What is due again is looked for between two reads.
+missing elsewhere. A read lasts a fraction of a second, then it begins anew; what is due again is looked for in between.
 """
 
 import asyncio
@@ -16,6 +15,7 @@ from time import monotonic
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
+from stepbus.adapters.redis.commands import pack
 from stepbus.adapters.redis.connection import Connection
 from stepbus.adapters.redis.wire import Answer, Wire, text_of
 from stepbus.orchestrator.ports import BusUnavailable, Delivery
@@ -67,6 +67,7 @@ class Reader(ABC):
         self._is_closed = True
         self._wake()
         if self._fetching is not None and not self._fetching.done():
+            self._interrupt()
             await asyncio.wait({self._fetching}, timeout=0 if self._connection.wire is None else _GOODBYE_S)
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
@@ -129,6 +130,11 @@ class Reader(ABC):
         _log.log(DEBUG if is_told else WARNING, "nothing comes from %s: %s", self._name, text_of(error))
         self._is_failing = True
         await asyncio.sleep(_PAUSE_S)
+
+    def _interrupt(self) -> None:
+        """End a read that waits, as if its time were over."""
+        if self._connection.wire is not None and self._wire is not None:
+            self._connection.wire.tell(pack("CLIENT", "UNBLOCK", self._wire.number))
 
     async def _hang_up(self) -> None:
         wire, self._wire = self._wire, None

@@ -90,6 +90,8 @@ class GroupSubscription(Reader):
         if receipt in self._held:
             self._give_back([(receipt, receipt.times)], delay_s)
             self._looks_at = min(self._looks_at, monotonic() + delay_s)
+            if delay_s <= 0:
+                self._interrupt()
             self._leave_if_done()
 
     async def extend(self, delivery: Delivery) -> None:

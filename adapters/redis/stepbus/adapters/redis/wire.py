@@ -16,6 +16,7 @@ from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
+from stepbus.adapters.redis.commands import pack
 from stepbus.adapters.redis.settings import RedisSettings
 
 _HANDSHAKE_S = 2.0
@@ -23,12 +24,17 @@ _SOON_S = 0.005
 _BACKLOG_BYTES = 64 * 1024
 """How much may wait to be written before who asks for it waits too."""
 
+PING = pack("PING")
+
 Answer = Any
 """What the server answered, as redis-py gives it: bytes, numbers, lists; or the error that it answered with."""
 
 
 class Wire:
-    """One connection, from its handshake to its end; a lost one is never mended but replaced by a new one."""
+    """One connection, from its handshake to its end; a lost one is never mended but replaced by a new one.
+
+    Shape: `number` is what the server knows it by.
+    """
 
     def __init__(self, settings: RedisSettings) -> None:
         self._connection = _connection(settings)
@@ -41,6 +47,7 @@ class Wire:
         self._loss: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self.number = 0
         self.on_loss: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
@@ -54,7 +61,7 @@ class Wire:
             async with asyncio.timeout(_HANDSHAKE_S):
                 await self._connection.connect()  # type: ignore[no-untyped-call]
             self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
-            await self.call(PING, _HANDSHAKE_S)
+            self.number = await self.call(pack("CLIENT", "ID"), _HANDSHAKE_S)
         except BaseException:
             await self.end()
             raise
@@ -151,6 +158,8 @@ class Wire:
                     answer = await self._connection.read_response(timeout=inf)
                 except ResponseError as error:
                     answer = error
+                if not self._waiting:
+                    raise RedisConnectionError("the server answered what nobody asked")
                 waiting = self._waiting.popleft()
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)
@@ -168,9 +177,6 @@ class Wire:
         self._waiting.clear()
         if is_told:
             self.on_loss()
-
-
-PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 def _connection(settings: RedisSettings) -> Connection:
