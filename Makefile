@@ -50,16 +50,30 @@ workers/%/node_modules/.installed: workers/%/package-lock.json | .venv/.created
 node-workers: $(NODE_WORKERS:%=%/node_modules/.installed)
 	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm run --silent --if-present build); done
 
+# The parser of the AsyncAPI standard, which tests hold our documents against.
+tools/asyncapi/node_modules/.installed: tools/asyncapi/package-lock.json | .venv/.created
+	tools/provide.sh node
+	cd tools/asyncapi && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: asyncapi-check
+asyncapi-check: tools/asyncapi/node_modules/.installed
+
 .PHONY: install
 install: .venv/.dev ## make .venv with stepbus (editable), all its extras and every tool
 
 .PHONY: demo
-demo: .venv/.run ## run the demo: an order fulfilled by a Python and a TypeScript worker
+demo: .venv/.run ## run the demo: an order fulfilled by a Python and a TypeScript worker (BUS=kafka|rabbitmq|redis|nats)
 	$(MAKE) --no-print-directory node-workers || echo 'Node could not be had: the demo runs with Python workers alone.'
+ifdef BUS
+	test -n "$${BUS_URL:-}" || test '$(BUS)' = nats || tools/provide.sh '$(BUS)'
+	$(BIN)/python -m tools.demo '$(BUS)'
+else
 	$(BIN)/python examples/order_fulfilment/demo.py
+endif
 
 .PHONY: test
-test: .venv/.dev node-workers ## run every test, with real servers
+test: .venv/.dev node-workers asyncapi-check ## run every test, with real servers
 	tools/provide.sh servers
 	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm test --if-present); done
 	$(BIN)/pytest --cov --cov-report=

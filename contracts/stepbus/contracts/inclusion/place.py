@@ -14,6 +14,7 @@ from stepbus.contracts.schema import Schema, subschemas, target
 from stepbus.contracts.schema.rules import compiled
 
 _WITHIN: Final = "#/$defs/whole"
+_PLAIN: Final = "/$"
 _OF_WHOLE: Final = ("$schema", "$id")
 
 
@@ -38,7 +39,7 @@ class Document:
     def validator(self, pointer: str) -> jsonschema_rs.Validator:
         """Give what holds values against one subschema, its references led where they lead in the whole."""
         if pointer not in self._validators:
-            schema = {"$ref": _WITHIN + quote(pointer), "$defs": {"whole": self._within}}
+            schema = {"$ref": _WITHIN + quote(pointer, _PLAIN), "$defs": {"whole": self._within}}
             self._validators[pointer] = compiled(schema)
         return self._validators[pointer]
 
@@ -49,9 +50,8 @@ class Document:
             for keyword in _OF_WHOLE:
                 copy.pop(keyword, None)
         for node in subschemas(copy):
-            reference = node.schema.get("$ref") if isinstance(node.schema, dict) else None
-            if reference is not None and (reference == "#" or reference.startswith("#/")):
-                node.schema["$ref"] = pointer + reference[1:]
+            if isinstance(node.schema, dict) and "$ref" in node.schema:
+                node.schema["$ref"] = pointer + quote(Place(self, node.pointer).referred.pointer, _PLAIN)
         return copy
 
     @cached_property

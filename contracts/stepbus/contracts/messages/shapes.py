@@ -176,7 +176,7 @@ class ServedHandler(BaseModel):
     """A handler that a worker serves.
 
     Shape: `contract` is the version of `step.requested` that it understands. The schemas, where it names any, are of
-    what it demands as inputs (`{"context", "results"}`), what it gives as result, and the `details` of its errors.
+    what it demands as inputs (`{"context", "results"}`), what it gives as result, and its errors (`{"code", …}`).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)

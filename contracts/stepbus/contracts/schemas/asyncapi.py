@@ -21,7 +21,7 @@ _PUBLIC: Final[tuple[type[Message], ...]] = (
     *(message for message in MESSAGES if issubclass(message, messages.TaskChanged)),
 )
 _PREFIX: Final = {"default": "stepbus", "description": "what the names of all channels of one stepbus begin with"}
-_CHANNELS: Final[dict[str, tuple[str, str, str, Sequence[type[Message]]]]] = {
+CHANNELS: Final[dict[str, tuple[str, str, str, Sequence[type[Message]]]]] = {
     "tasks": ("", "receive", "what clients ask for, and workers announce", (*REQUESTS, *ANNOUNCEMENTS)),
     "jobs": (
         "queue",
@@ -51,8 +51,8 @@ def asyncapi() -> dict[str, Any]:
             "description": "Tasks made of steps: requests, jobs and answers on a message bus.",
         },
         "defaultContentType": CONTENT_TYPE,
-        "channels": {kind: _channel(kind) for kind in _CHANNELS},
-        "operations": {f"{action}.{kind}": _operation(action, kind) for kind, (_, action, _, _) in _CHANNELS.items()},
+        "channels": {kind: _channel(kind) for kind in CHANNELS},
+        "operations": {f"{action}.{kind}": _operation(action, kind) for kind, (_, action, _, _) in CHANNELS.items()},
         "components": {
             "messages": {message.TYPE: _message(message, references[message, "validation"]) for message in MESSAGES},
             "schemas": schemas["$defs"],
@@ -61,7 +61,7 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _channel(kind: str) -> dict[str, Any]:
-    parameter, _, description, carried = _CHANNELS[kind]
+    parameter, _, description, carried = CHANNELS[kind]
     return {
         "address": f"{{prefix}}.{kind}.{{{parameter}}}" if parameter else f"{{prefix}}.{kind}",
         "description": description,
@@ -74,7 +74,7 @@ def _operation(action: str, kind: str) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{kind}"},
-        "messages": [{"$ref": f"#/channels/{kind}/messages/{message.TYPE}"} for message in _CHANNELS[kind][-1]],
+        "messages": [{"$ref": f"#/channels/{kind}/messages/{message.TYPE}"} for message in CHANNELS[kind][-1]],
     }
 
 

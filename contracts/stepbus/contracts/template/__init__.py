@@ -3,7 +3,7 @@
 from stepbus.contracts.messages import MAX_STEPS
 from stepbus.contracts.template.check import MAX_DOCUMENT_BYTES, check, from_mapping
 from stepbus.contracts.template.duration import format_duration, parse_duration
-from stepbus.contracts.template.edges import Findings, add_findings, edge_findings
+from stepbus.contracts.template.edges import Findings, add_findings, edge_findings, inputs_schema
 from stepbus.contracts.template.model import (
     MAX_ATTEMPTS,
     MAX_EDGES,
@@ -29,6 +29,7 @@ __all__ = [
     "edge_findings",
     "format_duration",
     "from_mapping",
+    "inputs_schema",
     "parse_duration",
     "semver_key",
 ]

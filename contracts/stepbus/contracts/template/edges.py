@@ -62,7 +62,7 @@ def add_findings(
 ) -> None:
     """Add what is to be said of one step, whose inputs are to satisfy this schema, which stands at `pointer`."""
     whole = Document(needed)
-    if _answer(written(needed), "", written(_inputs(template, step, steps))).answer is Answer.SHOWN:
+    if _answer(written(needed), "", written(inputs_schema(template, step, steps))).answer is Answer.SHOWN:
         return
     results = _under((whole.top,), "results")
     before = len(findings.errors) + len(findings.warnings)
@@ -106,7 +106,7 @@ def _under(places: Places, name: str) -> Places:
     return Facts(places).of_property(name)
 
 
-def _inputs(template: TaskTemplate, step: StepTemplate, steps: Mapping[str, StepTemplate]) -> Schema:
+def inputs_schema(template: TaskTemplate, step: StepTemplate, steps: Mapping[str, StepTemplate]) -> Schema:
     """Give the schema of what the step receives, as far as it is declared."""
     results = {
         name: _standing(steps[name].result_schema, f"#/properties/results/properties/{escape_pointer(name)}")
