@@ -13,7 +13,7 @@ import (
 )
 
 var buses = map[string]func(url, prefix, name string) (Bus, error){
-	"nats": connectNats, "tls": connectNats,
+	"nats": connectNats, "tls": connectNats, "amqp": connectRabbitMQ, "amqps": connectRabbitMQ, "kafka": connectKafka,
 }
 
 func main() {
