@@ -50,6 +50,7 @@ class Connection:
         self._admin: AIOKafkaAdminClient | None = None
         self._watching: asyncio.Task[None] | None = None
         self._failed = asyncio.Event()
+        self._is_up = False
         self._is_closed = False
         self.topic = ""
         self.on_return: Callable[[], Awaitable[None]] | None = None
@@ -71,6 +72,7 @@ class Connection:
                 if is_over or any(word in reason for word in _FOR_GOOD):
                     raise BusUnavailable(f"expected Kafka at {self._settings.hosts}, but {reason}") from None
                 await asyncio.sleep(_PAUSE_S)
+        self._is_up = True
         self._watching = asyncio.create_task(self._watch())
 
     async def link(self, linked: Linked) -> None:
@@ -90,8 +92,8 @@ class Connection:
 
     @property
     def is_up(self) -> bool:
-        """Say whether the brokers answered when they were last asked."""
-        return self._admin is not None
+        """Say whether the brokers answered when they were last asked, and all is begun that depends on them."""
+        return self._is_up
 
     @property
     def trouble(self) -> str:
@@ -100,7 +102,7 @@ class Connection:
 
     async def is_reached(self) -> bool:
         """Ask the brokers now."""
-        if self._admin is None:
+        if self._admin is None or not self._is_up:
             return False
         try:
             async with asyncio.timeout(_NOW_S):
@@ -139,6 +141,7 @@ class Connection:
                 raise KafkaError(f"{topic['topic']} has no leader yet")
 
     async def _hang_up(self) -> None:
+        self._is_up = False
         admin, self._admin = self._admin, None
         if admin is not None:
             await admin._client.close()  # noqa: SLF001
@@ -175,6 +178,7 @@ class Connection:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
         _log.warning("connected to Kafka at %s again", self._settings.hosts)
+        self._is_up = True
 
     async def _reason(self) -> str:
         """Say what one of the brokers answers: aiokafka's own error names none."""

@@ -201,6 +201,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
     def _is_stalled(self) -> bool:
         """Say that messages wait whose reader lets his time pass: he has nothing out, and does not ask."""
         now = monotonic()
+        if not self._connection.is_up:
+            self._asked_at = now
         if self._waiting or now - self._asked_at <= self._settings.ack_wait_s:
             return False
         self._book.to_be_given_again(now)
