@@ -1,6 +1,7 @@
 """The log in PostgreSQL against the suite of its port, and what can go wrong with a server."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,10 +18,12 @@ from psycopg.sql import SQL, Identifier
 
 from stepbus.adapters.postgres import connect
 from stepbus.adapters.postgres.datastore import ConnectionLost, PostgresSessions
+from stepbus.adapters.postgres.log import open_log
 from stepbus.adapters.postgres.settings import parse
 from stepbus.orchestrator.ports import Append, Appended, EventStore, StoreUnavailable, VersionConflict
 from stepbus.orchestrator.testing.store_suite import SharedStoreSuite
 from stepbus.orchestrator.testing.store_suite.bench import (
+    PATIENCE_S,
     append_one,
     everything,
     fill,
@@ -69,6 +72,32 @@ async def test_logs_in_two_schemas_of_a_database_hold_their_own(store: EventStor
     await other.close()
 
 
+async def test_a_writer_that_sleeps_in_its_transaction_holds_up_the_others_for_two_seconds_at_most(
+    store: EventStore, postgres_database: str
+) -> None:
+    sleeper, stream = open_log(parse(postgres_database)), uuid4()
+    awake = threading.Event()
+
+    def sleep_with_the_lock() -> None:
+        with suppress(OperationalError), sleeper.writing(durably=True) as connection:
+            sleeper.heads(connection, (stream,))
+            locked.set()
+            awake.wait(PATIENCE_S)
+            sleeper.insert(connection, 1, [Append(stream, 0, "task", b"of the sleeper")])
+
+    locked = threading.Event()
+    sleeping = threading.Thread(target=sleep_with_the_lock)
+    sleeping.start()
+    await asyncio.to_thread(locked.wait, PATIENCE_S)
+
+    assert await append_one(store, stream) == 1
+
+    awake.set()
+    await asyncio.to_thread(sleeping.join)
+    sleeper.close()
+    assert [stored.data for stored in await store.read_stream(stream)] == [b"data"]
+
+
 async def test_a_client_whose_clock_is_years_ahead_takes_no_lease(
     store: EventStore, postgres_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +141,7 @@ async def test_a_store_has_a_session_for_writing_and_three_for_reading(
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("idle_in_transaction_session_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "2s"),
         ("lock_timeout", "5s"),
         ("statement_timeout", "10s"),
         ("synchronous_commit", "on"),

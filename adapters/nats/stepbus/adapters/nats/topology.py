@@ -37,7 +37,7 @@ class Route:
 
 
 _ASKED_FOR_S = 30.0
-_COORDINATORS_S = 3.0
+_COORDINATORS_S = 2.0
 """A coordinator that hangs is given no more after this time, and what it has un-acked goes to another after a little
 more than that: it holds up no task of others. Workers may take their time."""
 
@@ -102,7 +102,7 @@ class Names:
             return ConsumerPlace(stream, channel.name.replace(".", "="), subject, 1_000)
         name = f"{group}-{channel.name}" if is_partition(channel) else group
         if channel.kind in channels.WORK:
-            return ConsumerPlace(stream, name, subject, 10_000, _COORDINATORS_S, 4 / 3 * _COORDINATORS_S)
+            return ConsumerPlace(stream, name, subject, 10_000, _COORDINATORS_S, 1.5 * _COORDINATORS_S)
         return ConsumerPlace(stream, name, subject, 10_000)
 
 

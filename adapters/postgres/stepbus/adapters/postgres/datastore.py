@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from eventsourcing.persistence import OperationalError
 from eventsourcing.postgres import PostgresDatastore
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection, IsolationLevel, Pipeline
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Identifier
@@ -30,7 +30,7 @@ _NEVER_HANG: Mapping[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 # A writer that was stopped in mid-transaction would keep the log locked for all others.
-_IDLE_IN_TRANSACTION_TIMEOUT_S = 5
+_IDLE_IN_TRANSACTION_TIMEOUT_S = 2
 
 _SERVER_ENDS_SESSION = "57P"  # admin shutdown, crash shutdown, cannot connect now, ...
 
@@ -61,6 +61,7 @@ class PostgresSessions(PostgresDatastore):
             "statement": f"{statement_timeout_s}s",
         }
         self._own = OwnConnections(self.connect, Connection.close)
+        self._pipelines: dict[int, Pipeline] = {}
 
     @contextmanager
     def get_connection(self) -> Iterator[Connection[DictRow]]:
@@ -91,7 +92,8 @@ class PostgresSessions(PostgresDatastore):
         """
         with self.get_connection() as connection:
             try:
-                with connection.pipeline():
+                with connection.pipeline() as pipeline:
+                    self._pipelines[id(connection)] = pipeline
                     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                     yield connection
                     ended = connection.execute("COMMIT")
@@ -100,6 +102,16 @@ class PostgresSessions(PostgresDatastore):
                 if not connection.closed:
                     connection.rollback()
                 raise
+            finally:
+                self._pipelines.pop(id(connection), None)
+
+    def await_answers(self, connection: Connection[DictRow]) -> None:
+        """Have the answers to all that was sent so far in a pipelined transaction.
+
+        The server knows by this that it waits for us, and ends the transaction if we do not go on. A result that is
+        fetched without it leaves the server at work, as it thinks, for as long as the client sleeps.
+        """
+        self._pipelines[id(connection)].sync()
 
     def create_schema(self) -> None:
         """Create the schema if it is not there."""

@@ -132,14 +132,18 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
 
     def heads(self, cursor: Connection[DictRow], streams: Sequence[UUID]) -> tuple[int, Sequence[int]]:
         """Seek the last position, and the last version of each stream."""
-        rows = cursor.execute(_SELECT_HEADS, (list(streams),), prepare=True).fetchall()
+        selected = cursor.execute(_SELECT_HEADS, (list(streams),), prepare=True)
+        self.datastore.await_answers(cursor)
+        rows = selected.fetchall()
         found = {row["asked"]: row["head"] or 0 for row in rows}
         return found[None], [found[stream] for stream in streams]
 
     def find(self, cursor: Connection[DictRow], stream: UUID, version: int) -> StoredRecord | None:
         """Give one record."""
         where: LiteralString = "WHERE originator_id = %s AND originator_version = %s"
-        found = cursor.cursor(binary=True, row_factory=tuple_row).execute(_SELECT + where, (stream, version)).fetchone()
+        selected = cursor.cursor(binary=True, row_factory=tuple_row).execute(_SELECT + where, (stream, version))
+        self.datastore.await_answers(cursor)
+        found = selected.fetchone()
         return None if found is None else StoredRecord._make(found)
 
     def insert(self, cursor: Connection[DictRow], first: int, accepted: Sequence[Append]) -> None:
@@ -211,7 +215,7 @@ class PostgresLog(PostgresProcessRecorder, LogRecorder[Connection[DictRow]]):
         asked = {"owner": owner, "names": list(names), "lasts": timedelta(milliseconds=for_ms)}
 
         def hold() -> Sequence[Lease]:
-            with self.datastore.pipelined() as connection:
+            with self.datastore.get_connection() as connection:  # no lock is held while this process may sleep
                 connection.execute(_HOLD, asked)
                 connection.execute(_FORGET_LEASES)
                 rows = connection.cursor(row_factory=tuple_row).execute(_SELECT_LEASES).fetchall()

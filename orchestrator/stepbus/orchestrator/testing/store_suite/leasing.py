@@ -30,9 +30,11 @@ async def until_taken(store: EventStore, owner: str, name: str) -> Lease:
     taken: list[Lease] = []
 
     async def is_taken() -> bool:
-        lease = (await hold(store, owner, name))[name]
+        lease = (await hold(store, owner, name)).get(name)
+        if lease is None or lease.owner != owner:
+            return False  # it may just have ended
         taken.append(lease)
-        return lease.owner == owner
+        return True
 
     await wait_until(is_taken, within_s=PATIENCE_S)
     return taken[-1]
