@@ -25,6 +25,7 @@ from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Out
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+_TOLD_AFTER = 5
 _LOOK_S = 0.01
 
 
@@ -182,20 +183,25 @@ class RabbitBus:
             await self.provision([queue.removeprefix(prefix) for queue in sorted(queues - self._queues)])
 
     def _forget(self, queue: str) -> None:
-        """Make a job queue anew for the next message: somebody has deleted it."""
+        """Make a job queue anew for a later message: somebody has deleted it.
+
+        Not at once: RabbitMQ 3.10 does not tell the readers of a deleted queue if there is one of its name again.
+        """
         if self._queues is not None:
-            self._queues.discard(queue)
+            asyncio.get_running_loop().call_later(_PAUSE_S, self._queues.discard, queue)
 
     async def _provision_again(self) -> None:
         """Create anew what was there: the server may have come back without its folder, and may not have it all yet."""
-        if not await self._is_provisioned_again(logging.WARNING):
+        if not await self._is_provisioned_again(logging.DEBUG):
             self._trying = asyncio.get_running_loop().create_task(self._try_on())
 
     async def _try_on(self) -> None:
-        wire = self._reading.wire
+        """Try on, and say once that it takes longer than a server needs that has just been started."""
+        wire, tries = self._reading.wire, 1
         while wire is not None and self._reading.wire is wire:
             await asyncio.sleep(_PAUSE_S)
-            if await self._is_provisioned_again(logging.DEBUG):
+            tries += 1
+            if await self._is_provisioned_again(logging.WARNING if tries == _TOLD_AFTER else logging.DEBUG):
                 return
 
     async def _is_provisioned_again(self, level: int) -> bool:

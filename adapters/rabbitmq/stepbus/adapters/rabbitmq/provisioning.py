@@ -37,13 +37,13 @@ class Provisioner:
         """
         return await self._ask(Queue.Declare(queue=queue, durable=True, arguments=dict(arguments)))
 
-    async def demand(self, queue: str) -> None:
-        """See that a queue is there, whatever its make.
+    async def demand(self, queue: str) -> Queue.DeclareOk:
+        """See that a queue is there, whatever its make, and give how much it holds.
 
         Raises:
             BusUnavailable: it is not.
         """
-        await self._ask(Queue.Declare(queue=queue, passive=True))
+        return await self._ask(Queue.Declare(queue=queue, passive=True))
 
     async def exclusive(self, queue: str) -> None:
         """Create a queue for this connection alone, which goes with it.

@@ -12,6 +12,7 @@ from pamqp.commands import Basic
 
 from stepbus.adapters.rabbitmq.channel import Channel, ChannelClosed
 from stepbus.adapters.rabbitmq.connection import Connection
+from stepbus.adapters.rabbitmq.provisioning import Provisioner
 from stepbus.adapters.rabbitmq.wire import Wire
 from stepbus.contracts.problems import Refused
 from stepbus.orchestrator.ports import BusUnavailable
@@ -19,6 +20,7 @@ from stepbus.orchestrator.ports import BusUnavailable
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_TOLD_AFTER = 5
 
 
 class Reader(ABC):
@@ -90,6 +92,25 @@ class Reader(ABC):
             with suppress(BusUnavailable, ChannelClosed):
                 await channel.close()
 
+    async def look(self, queues: Sequence[str]) -> None:
+        """Begin anew if a queue has messages, which is to be asked when nothing is out and nothing has come for long.
+
+        RabbitMQ 3.10 does not tell a reader that its queue was deleted if there is one of its name again at once.
+        """
+        wire, channel = self._connection.wire, self.channel
+        if wire is None or channel is None:
+            return
+        provisioner = Provisioner(wire)
+        try:
+            counts = [(await provisioner.demand(queue)).message_count for queue in queues]
+            await provisioner.close()
+        except (BusUnavailable, ChannelClosed) as error:
+            _log.debug("could not look at %s: %s", self._name, error)
+            return
+        if any(counts):
+            _log.warning("messages wait in %s, but none come; beginning to read anew", self._name)
+            self._dismissed(channel, wire)
+
     async def _begin(self, wire: Wire) -> None:
         channel = await wire.open_channel()
         channel.on_message = self.arrived
@@ -108,14 +129,15 @@ class Reader(ABC):
 
     async def _mend(self, wire: Wire) -> None:
         pause = _FIRST_PAUSE_S
-        level = WARNING
+        tries = 0
         while not self._is_closed and self._connection.wire is wire:
             try:
                 await self._begin(wire)
             except (BusUnavailable, ChannelClosed, Refused) as error:
                 if self._connection.wire is wire:
+                    tries += 1  # a server that has just been started may need a moment for each queue
+                    level = WARNING if tries == _TOLD_AFTER else DEBUG
                     _log.log(level, "nothing comes from %s: %s", self._name, error)
-                    level = DEBUG
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:

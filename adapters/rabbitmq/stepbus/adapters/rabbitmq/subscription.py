@@ -25,7 +25,11 @@ from stepbus.adapters.rabbitmq.wire import Wire
 from stepbus.orchestrator.ports import Delivery
 
 _NEVER = float("inf")
-_LOOK_S = 60.0
+_MOST_AT_ONCE = 65_535
+"""What a prefetch can be in AMQP."""
+
+_LOOK_S = 10.0
+"""How long nothing has come before somebody who waits looks whether there is something."""
 
 Claim = Callable[[], Awaitable[None]]
 """Sees that the queues are there. Raises BusUnavailable or Refused."""
@@ -67,6 +71,7 @@ class QueueSubscription(Reader):
         self._out = 0
         self._asked_at = monotonic()
         self._is_resting = False
+        self._quiet_since = monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters = Waiters()
 
@@ -84,6 +89,9 @@ class QueueSubscription(Reader):
             remaining_s = deadline - self._asked_at
             if taken or remaining_s <= 0:
                 return taken
+            if not self._held and self._asked_at - self._quiet_since > _LOOK_S and not self._is_resting:
+                self._quiet_since = monotonic()
+                await self.look([source.queue for source in self._sources.values()])
             await self._waiters.wait(min(remaining_s, _LOOK_S))
         return ()
 
@@ -143,7 +151,7 @@ class QueueSubscription(Reader):
         del wire
         await self._claim()
         self._is_resting = False
-        at_once = -(-self._in_hand // len(self._sources))
+        at_once = min(-(-self._in_hand // len(self._sources)), _MOST_AT_ONCE)
         await consume(channel, [source.queue for source in self._sources.values()], at_once)
 
     def arrived(self, tag: bytes, delivery: int, properties: bytes, body: bytes) -> None:
@@ -151,8 +159,9 @@ class QueueSubscription(Reader):
         if self._is_resting:
             self._give_back([delivery])
             return
+        self._quiet_since = now = monotonic()
         source = self._sources[tag]
-        held = _Held(delivery, source.queue, monotonic() + self._ack_wait_s, properties)
+        held = _Held(delivery, source.queue, now + self._ack_wait_s, properties)
         self._held[delivery] = held
         headers, before = frames.headers_of(properties)
         self._fetched.append(Delivery(source.channel, body, headers, before + 1, held))
