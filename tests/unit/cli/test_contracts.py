@@ -1,4 +1,4 @@
-"""`stepbus contracts`: versions compared, from files and folders."""
+"""`stepbus contracts`: versions compared, schemas and AsyncAPI written, from files and folders."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,11 @@ def written(folder: Path, **documents: Any) -> str:
 
 
 def diff(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["contracts", "diff", *arguments])
+    return contracts("diff", *arguments)
+
+
+def contracts(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["contracts", *arguments])
 
 
 def test_two_templates_are_compared_and_a_breach_ends_with_1(tmp_path: Path) -> None:
@@ -121,3 +125,57 @@ def test_what_is_no_contract_is_refused_with_its_file(tmp_path: Path, name: str,
 def test_a_folder_without_contracts_and_a_file_that_is_not_there_are_wrong_usage(tmp_path: Path) -> None:
     assert diff(str(tmp_path), str(tmp_path)).exit_code == 2
     assert diff(str(tmp_path / "none.json"), str(tmp_path)).exit_code == 2
+
+
+def test_schemas_are_exported_as_files_that_can_be_compared(tmp_path: Path) -> None:
+    written(tmp_path, old=TEMPLATE.format(version="1.0.0", timeout="30s"))
+    written(tmp_path, new=TEMPLATE.format(version="1.0.0", timeout="30s") + "    result_schema: {type: string}\n")
+    folders = tmp_path / "of-old", tmp_path / "of-new"
+    for file, folder in zip(("old.yaml", "new.yaml"), folders, strict=True):
+        result = contracts("export", str(folder), "--template", str(tmp_path / file), "--json")
+        assert result.exit_code == 0
+        files = orjson.loads(result.stdout)["files"]
+        assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json")) == files
+        assert {"handlers/default.a/input.json", "messages/task.requested.v1.json"} <= set(files)
+
+    forward, backward = diff(*map(str, folders), "--json"), diff(*map(str, reversed(folders)), "--json")
+    assert (forward.exit_code, backward.exit_code) == (0, 1)
+    (change,) = orjson.loads(backward.stdout)["changes"]
+    assert (change["path"], change["code"]) == ("handlers/default.a/result.json", "type.widened")
+
+
+@pytest.mark.parametrize("bus", ["nats", "kafka", "rabbitmq", "redis", "memory"])
+def test_a_document_is_written_for_any_bus(tmp_path: Path, bus: str) -> None:
+    written(tmp_path, order=TEMPLATE.format(version="1.0.0", timeout="30s"))
+    out, of = tmp_path / "asyncapi.json", ("--template", str(tmp_path / "order.yaml"), "--bus", bus)
+
+    printed = contracts("asyncapi", *of, "--prefix", "acme", "--partitions", "3", "--host", "broker:1")
+    kept = contracts("asyncapi", *of, "--prefix", "acme", "--partitions", "3", "--host", "broker:1", "--out", str(out))
+
+    assert printed.exit_code == kept.exit_code == 0
+    assert printed.stdout == out.read_text()
+    document = orjson.loads(printed.stdout)
+    assert list(document["servers"]) == [bus]
+    assert "jobs.default.a" in document["channels"]
+    channels, messages = len(document["channels"]), len(document["components"]["messages"])
+    assert kept.stdout == f"{channels} channels and {messages} messages are in {out}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [(("--bus", "pigeon"), 2), (("--partitions", "0"), 2), (("--prefix", "no spaces"), 1), (("--prefix", ""), 1)],
+)
+def test_what_no_bus_can_be_is_refused(tmp_path: Path, arguments: tuple[str, ...], exit_code: int) -> None:
+    written(tmp_path, order=TEMPLATE.format(version="1.0.0", timeout="30s"))
+
+    result = contracts("asyncapi", "--template", str(tmp_path / "order.yaml"), *arguments)
+
+    assert result.exit_code == exit_code
+
+
+def test_without_files_and_without_a_server_the_reason_is_told(tmp_path: Path) -> None:
+    result = contracts("export", str(tmp_path / "out"), "--url", "http://127.0.0.1:9", "--json")
+
+    assert result.exit_code == 1
+    assert orjson.loads(result.stdout)["error"]["code"] == "api.unreachable"
+    assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from stepbus.contracts.messages import TaskRequested
+from stepbus.contracts.messages import TaskRequested, WorkerAnnounced
 from stepbus.contracts.problems import Problem
 
 
@@ -70,6 +70,10 @@ class Operations(Protocol):
         Unless it is forced, it is a `conflict` where workers have announced themselves and none serves one of its
         steps, or where it breaks with a lower version of which tasks are open.
         """
+        ...
+
+    async def workers(self) -> Sequence[WorkerAnnounced]:
+        """Give what each worker said last that it serves, by name; those are left out that are gone for good."""
         ...
 
     async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:

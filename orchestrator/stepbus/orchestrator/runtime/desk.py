@@ -1,7 +1,7 @@
 """What a person or a program asks for at the edge, decided in the same rounds as what comes from the bus."""
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +75,16 @@ class Desk:
         if problems:
             return Denied(problems, "conflict")
         return _answer(await self._coordinator.submit(RegisterIntent(checked, Cause(actor, "register"))))
+
+    async def workers(self) -> Sequence[messages.WorkerAnnounced]:
+        """Give what each worker said last that it serves."""
+        workers = self._coordinator.catalogue.workers
+        await workers.refresh()
+        return [
+            messages.WorkerAnnounced(worker=each.worker, handlers=each.handlers)
+            for each in sorted(workers.all.values(), key=lambda each: each.worker)
+            if each.handlers
+        ]
 
     async def resubmit(self, message_id: UUID, actor: str) -> Done | Denied:
         """Send a quarantined message through again; what is wrong with it now is the answer."""

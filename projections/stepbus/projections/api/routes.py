@@ -6,12 +6,13 @@ from stepbus.contracts.messages import TaskRequested
 from stepbus.contracts.template.check import MAX_DOCUMENT_BYTES
 from stepbus.projections.api import mermaid
 from stepbus.projections.api.endpoint import JSON, YAML_TYPES, Body, Endpoint
-from stepbus.projections.api.handlers import events, health, messages, operations, steps, tasks, templates
+from stepbus.projections.api.handlers import events, health, messages, operations, steps, tasks, templates, workers
 from stepbus.projections.api.models import health as h
 from stepbus.projections.api.models import messages as q
 from stepbus.projections.api.models import steps as s
 from stepbus.projections.api.models import tasks as t
 from stepbus.projections.api.models import templates as p
+from stepbus.projections.api.models import workers as w
 from stepbus.projections.api.models.shape import Listing, Reading
 
 OK, CREATED, ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
@@ -271,6 +272,16 @@ MESSAGES = (
         reads=("ignored",),
     ),
 )
+WORKERS = (
+    Endpoint(
+        "GET",
+        "/v1/workers",
+        "listWorkers",
+        "List workers by what they have announced",
+        workers.list_workers,
+        {OK: w.WorkerList},
+    ),
+)
 HEALTH = (
     Endpoint(
         "GET",
@@ -290,4 +301,4 @@ HEALTH = (
         {OK: h.Ready},
     ),
 )
-ENDPOINTS: tuple[Endpoint, ...] = (*TASKS, *OPERATIONS, *TEMPLATES, *MESSAGES, *HEALTH)
+ENDPOINTS: tuple[Endpoint, ...] = (*TASKS, *OPERATIONS, *TEMPLATES, *WORKERS, *MESSAGES, *HEALTH)
