@@ -37,7 +37,7 @@ FROZEN_S = 20.0
 OVER = (e.TaskCompleted, e.TaskFailed, e.TaskCancelled)
 
 
-@pytest.fixture(params=["nats"])
+@pytest.fixture(params=["nats", "kafka", "rabbitmq", "redis"])
 def bus_url(request: pytest.FixtureRequest) -> str:
     """A broker of each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
