@@ -29,7 +29,8 @@ func connectKafka(address, prefix, name string) (Bus, error) {
 	}
 	brokers := strings.Split(parsed.Host, ",")
 	producer, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID(name),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
+		kgo.ProducerBatchCompression(kgo.NoCompression())) // not every reader knows every compression
 	return &kafkaBus{brokers: brokers, prefix: prefix, name: name, producer: producer, readers: map[string]*kafkaReader{}}, err
 }
 
@@ -66,6 +67,7 @@ func (b *kafkaBus) reader(queue string) (*kafkaReader, error) {
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ClientID(b.name), kgo.ConsumerGroup(topic),
 		kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.Balancers(kgo.RangeBalancer()), // which workers in all languages have in common
 		kgo.OnPartitionsRevoked(forget), kgo.OnPartitionsLost(forget), kgo.MetadataMinAge(time.Second),
 		kgo.MetadataMaxAge(10*time.Second)) // so that a topic is soon seen that comes later than the worker
 	if err != nil {

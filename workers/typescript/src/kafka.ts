@@ -1,12 +1,15 @@
 // Kafka: a topic and a consumer group for each queue. A job's offset is committed when its answer is confirmed.
 
-import { Kafka, logLevel } from "kafkajs";
-import type { Producer } from "kafkajs";
+import { Kafka, PartitionAssigners, logLevel } from "kafkajs";
+import type { PartitionAssigner, Producer } from "kafkajs";
 import { aborted, lanes } from "./bus.js";
 import type { Bus, Message, Take } from "./bus.js";
 
 const HEARTBEAT_MS = 3_000;
 const ANY_PARTITION = 0;
+
+/** Whoever reads a queue, in any language, must know one way in common of sharing its partitions, which is "range". */
+const range: PartitionAssigner = (config) => ({ ...PartitionAssigners.roundRobin(config), name: "range" });
 
 export async function connectKafka(url: string, prefix: string, name: string): Promise<Bus> {
   const brokers = url.replace(/^kafka:\/\//, "").split(/[/?]/, 1)[0]!.split(",");
@@ -24,7 +27,7 @@ class KafkaBus implements Bus {
     const topic = `${this.prefix}.jobs.${queue}`;
     return lanes(queue, 1, signal, async () => {
       const retry = { restartOnFailure: async () => false };
-      const consumer = this.kafka.consumer({ groupId: topic, allowAutoTopicCreation: false, retry });
+      const consumer = this.kafka.consumer({ groupId: topic, allowAutoTopicCreation: false, partitionAssigners: [range], retry });
       const crashed = new Promise<void>((_, reject) => consumer.on("consumer.crash", ({ payload }) => reject(payload.error)));
       try {
         await consumer.connect();
