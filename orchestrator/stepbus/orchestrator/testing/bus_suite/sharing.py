@@ -96,13 +96,14 @@ async def a_partition_that_one_gives_up_is_gone_on_with_by_another(trial: Trial)
 
 
 @cases.case()
-async def results_of_all_partitions_come_in_the_order_sent(trial: Trial) -> None:
+async def results_of_all_partitions_come_each_in_the_order_sent(trial: Trial) -> None:
     await publish(trial.bus, *[message(n, f"results.{n % trial.settings.partitions}") for n in range(1, 41)])
 
     received = await receive(await trial.bus.subscribe("results.*"), 40)
 
-    demand_same(bodies(received), numbered(40))
-    demand_same({delivery.channel for delivery in received}, {f"results.{n}" for n in range(trial.settings.partitions)})
+    for partition in range(trial.settings.partitions):  # a broker keeps the order of each; of all together, some do
+        sent = [b"body %d" % n for n in range(1, 41) if n % trial.settings.partitions == partition]
+        demand_same([one.body for one in received if one.channel == f"results.{partition}"], sent)
 
 
 @cases.case()
