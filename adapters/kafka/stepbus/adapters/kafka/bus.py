@@ -1,5 +1,6 @@
 """The bus on Kafka: a confirm for every message, and a log that is read as a queue."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -28,11 +29,12 @@ class KafkaBus:
         prefix = channels.to_prefix(bus.prefix)
         self._names = Names(prefix, settings.partitions, bus.partitions, settings.max_message)
         self._connection = Connection(settings)
-        self._publisher = Publisher(settings, self._connection, self._names, bus.publish_timeout_s)
+        self._publisher = Publisher(settings, self._connection, self._names, bus.publish_timeout_s, self._open_queue)
         self._readers: dict[Place, Reader] = {}
         self._subscriptions: list[SharedSubscription] = []
         self._listeners: list[TopicListener] = []
         self._queues: set[str] | None = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect.
@@ -65,7 +67,10 @@ class KafkaBus:
 
     async def subscribe(self, channel: str, group: str = "coordinator", in_hand: int = 1000) -> SharedSubscription:
         """Take part in the work of a group, or read one partition from where its group has come to."""
-        place = self._names.place(channels.to_share(channel, group), group)
+        shared = channels.to_share(channel, group)
+        place = self._names.place(shared, group)
+        if shared.kind == "jobs":
+            await self._open_queue(shared.name)
         await self._demand(place.topic, place.partition or 0)
         await self._demand_alone(place)
         reader = self._readers.setdefault(place, Reader(self._settings, self._connection, place))
@@ -107,6 +112,21 @@ class KafkaBus:
         is_new = await create_topics(admin, wanted, self._settings.replication_factor) if wanted else False
         self._connection.topic = self._names.topics()[0].name
         return is_new
+
+    async def _open_queue(self, queue: str) -> None:
+        """Create the topic of a queue if it is not there, in a prefix whose other topics are there.
+
+        Raises:
+            BusUnavailable: they are not, or the brokers can't be asked.
+        """
+        topic = self._names.of_queue(queue)
+        admin = self._connection.demand()
+        async with self._opening:
+            if not await partitions_of(admin, topic.name):
+                await self._demand(self._names.topics()[0].name, 0)
+                await create_topics(admin, [topic], self._settings.replication_factor)
+        if self._queues is not None:
+            self._queues.add(queue)
 
     async def _demand(self, topic: str, partition: int) -> None:
         found = await partitions_of(self._connection.demand(), topic)

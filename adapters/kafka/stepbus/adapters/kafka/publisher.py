@@ -6,7 +6,7 @@ one begins; the relay sends again what was not confirmed.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from time import time_ns
@@ -47,11 +47,19 @@ _Answer = asyncio.Future[Any] | NotSent
 class Publisher:
     """Sends messages and answers for each."""
 
-    def __init__(self, settings: KafkaSettings, connection: Connection, names: Names, timeout_s: float) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        connection: Connection,
+        names: Names,
+        timeout_s: float,
+        open_queue: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._settings = settings
         self._connection = connection
         self._names = names
         self._timeout_s = timeout_s
+        self._open_queue = open_queue
         self._producer: AIOKafkaProducer | None = None
         self._calls: set[asyncio.Future[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -130,7 +138,7 @@ class Publisher:
             return _LOST
         self._last_sent = now = max(time_ns() // 1000, self._last_sent + 1)
         try:
-            count = await self._partitions(producer, topic)
+            count = await self._partitions(producer, topic, message.channel)
             at = partition_of(key, count) if partition is None else partition
             if at >= count:
                 return NotSent(f"expected the topic {topic} to have more than {at} partitions, but it has {count}")
@@ -138,22 +146,27 @@ class Publisher:
             future: asyncio.Future[Any] = await producer.send(
                 topic, message.body, key, partition=at, timestamp_ms=now // 1000, headers=headers
             )
-        except UnknownTopicOrPartitionError:
+        except Refused as refused:
+            return NotSent(str(refused), permanent=True)
+        except (UnknownTopicOrPartitionError, BusUnavailable):
             return NotSent(f"expected the topic {topic}, but there is none; provision the bus")
         except KafkaError as error:
             return NotSent(f"expected Kafka to take the message, but {error!r}", permanent=isinstance(error, _FOR_GOOD))
         future.add_done_callback(_look_at)
         return future
 
-    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> int:
-        cluster = producer.client.cluster
-        found = cluster.partitions_for_topic(topic)
+    async def _partitions(self, producer: AIOKafkaProducer, topic: str, channel: str) -> int:
+        """Give how many partitions there are; a queue that nobody has used yet gets its topic."""
+        client = producer.client
+        found = client.cluster.partitions_for_topic(topic)
         if not found:
-            await producer.client.add_topic(topic)
-            found = cluster.partitions_for_topic(topic)
-        if not found:
-            await producer.client.force_metadata_update()
-            found = cluster.partitions_for_topic(topic)
+            await client.add_topic(topic)
+            await client.force_metadata_update()
+            found = client.cluster.partitions_for_topic(topic)
+        if not found and channel.startswith("jobs."):
+            await self._open_queue(channel.removeprefix("jobs."))
+            await client.force_metadata_update()
+            found = client.cluster.partitions_for_topic(topic)
         if not found:
             raise UnknownTopicOrPartitionError
         return len(found)
