@@ -28,7 +28,7 @@ async def coordinator(nats_url: str, unique_name: str) -> AsyncIterator[RawCoord
 
 def served(url: str, prefix: str, name: str, grace_ms: int = 5_000) -> AbstractAsyncContextManager[Process]:
     environment = {
-        "STEPBUS_NATS_URL": url,
+        "STEPBUS_BUS": url,
         "STEPBUS_PREFIX": prefix,
         "WORKER_NAME": name,
         "GRACE_MS": str(grace_ms),
@@ -278,7 +278,7 @@ class GuardedNats(Nats):
                 "user": "worker",
                 "password": "p:ss",
                 "permissions": {
-                    "publish": [f"{prefix}.results.*", f"$JS.ACK.{stream}.>", *api],
+                    "publish": [f"{prefix}.results.*", f"{prefix}.tasks", f"$JS.ACK.{stream}.>", *api],
                     "subscribe": ["_INBOX.>"],
                 },
             },

@@ -44,7 +44,7 @@ function deep(levels: number): unknown {
 }
 
 const worker = new Worker({
-  url: process.env["STEPBUS_NATS_URL"]!,
+  url: process.env["STEPBUS_BUS"]!,
   prefix: process.env["STEPBUS_PREFIX"]!,
   name: process.env["WORKER_NAME"]!,
   concurrency: 2,
