@@ -20,7 +20,7 @@ def passed(ran: Ran) -> list[str]:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("bus", ["rabbitmq", "redis"])
+@pytest.mark.parametrize("bus", ["kafka", "rabbitmq", "redis"])
 async def test_the_python_library_passes_on_every_bus(
     request: pytest.FixtureRequest, bus: str, unique_name: str, tmp_path: Path
 ) -> None:

@@ -30,8 +30,9 @@ Change = Callable[[dict[str, Any]], None]
 class Pace:
     """How long is waited for what a worker does.
 
-    Shape: `patience_s` for an answer; `start_s` for the first one, while the worker starts; `redelivery_s` is what the
-    broker waits for an ack before it delivers again; `grace_s` is what the worker has to end once it is told to.
+    Shape: `patience_s` for an answer; `start_s` for the first one, while the worker starts, and for the broker to miss
+    one that was killed; `redelivery_s` is what the broker waits for an ack before it delivers again; `grace_s` is what
+    the worker has to end once it is told to.
     """
 
     patience_s: float = 10.0

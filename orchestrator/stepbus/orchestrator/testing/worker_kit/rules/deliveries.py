@@ -67,15 +67,16 @@ async def _other_handler(bench: Bench) -> None:
 
 async def _is_given_back(bench: Bench, job: Job) -> bool:
     """Say whether a job comes to another reader of the queue; for sure, where the worker can be killed meanwhile."""
-    within_s = bench.pace.settled_s + bench.pace.patience_s
     async with bench.beside() as reader:
         if bench.control is None:
+            within_s = bench.pace.settled_s + bench.pace.patience_s
             if await reader.back(bench.body(job), within_s, lambda: bench.answers(job, *ENDINGS)):
                 return True
             if not bench.answers(job, *ENDINGS):
                 raise NotTried("the job was not seen to be given back, which --command would make sure of")
             return False
         await bench.control.kill()
+        within_s = bench.pace.settled_s + bench.pace.start_s  # until the broker misses the dead
         came = await reader.read(within_s, lambda came: any(delivery.body == bench.body(job) for delivery in came))
     await bench.control.start()
     await bench.is_served(bench.pace.start_s)
