@@ -13,10 +13,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from secrets import token_hex
 from subprocess import run
 from time import monotonic, sleep
 
-from stage.children import HERE, Children, ending_with, python_worker, stepbus, typescript_worker
+from stage.children import HERE, Broker, Children, ending_with, python_worker, stepbus, typescript_worker
 from stage.ending import check_log, show_orders, show_task
 from stage.failure import DemoFailed
 from stage.orders import Order, Shop, read_orders
@@ -34,7 +35,8 @@ def main() -> int:
     screen, processes = Screen(), Children(folder)
     try:
         with ending_with(processes):
-            orders, wrong = play(screen, processes, folder / "data", with_typescript=not given.python_only)
+            broker = None if given.bus is None else Broker(given.bus, f"demo-{token_hex(4)}")
+            orders, wrong = play(screen, processes, folder / "data", broker, with_typescript=not given.python_only)
         for line in wrong:
             screen.say(line, "bold red")
         say_what_is_next(screen, folder / "data", orders, kept=given.keep)
@@ -52,20 +54,27 @@ def main() -> int:
 
 
 def play(
-    screen: Screen, processes: Children, data: Path, *, with_typescript: bool
+    screen: Screen, processes: Children, data: Path, given: Broker | None, *, with_typescript: bool
 ) -> tuple[Sequence[Order], Sequence[str]]:
-    """Play the whole story, and give the orders and what is not as it should be."""
+    """Play the whole story, and give the orders and what is not as it should be.
+
+    The broker is the one that is given, or else the one that `stepbus dev` starts.
+    """
     began = monotonic()
     orders = read_orders(ORDERS)
     screen.chapter("stepbus, a template, workers")
-    ready = processes.serve("dev", "dev", "--data", str(data), "--port", "0", "--nats-port", "0")
-    if not ready["bus"].startswith("nats:"):
+    options = () if given is None else ("--bus", given.url, "--set", f"prefix={given.prefix}")
+    ready = processes.serve("dev", "dev", "--data", str(data), "--port", "0", "--nats-port", "0", *options)
+    broker = given or Broker(ready["bus"])
+    if broker.scheme == "memory":
         raise DemoFailed(f"expected NATS for workers in other processes, found {ready['bus']}: make install has it")
-    screen.say(f"stepbus dev  API {ready['api']}, bus {ready['bus']}, log {ready['data']}")
+    screen.say(f"stepbus dev  API {ready['api']}, bus {broker}, log {ready['data']}")
     shop = Shop(ready["api"])
     try:
         register(screen, ready["api"])
-        start_workers(screen, processes, ready["bus"], with_typescript=with_typescript)
+        if given is not None:
+            provision(screen, given, data)
+        start_workers(screen, processes, broker, with_typescript=with_typescript)
         screen.chapter(f"{len(orders)} orders")
         submit(screen, shop, orders)
         with screen.watching(orders):
@@ -87,28 +96,36 @@ def play(
 
 def register(screen: Screen, url: str) -> None:
     """Register the template as a person would."""
-    said = run(
-        [*stepbus(), "template", "register", str(TEMPLATE_FILE), "--url", url],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    screen.say(f"template     {asked('template', 'register', str(TEMPLATE_FILE), '--url', url)}")
+
+
+def provision(screen: Screen, broker: Broker, data: Path) -> None:
+    """Create the queues of the template on a broker that was given, as an operator would."""
+    place = ("--bus", broker.url, "--prefix", broker.prefix, "--data", str(data))
+    channels = json.loads(asked("bus", "provision", *place, "--json"))["channels"]
+    screen.say(f"provisioned  {len(channels)} channels, as {channels['jobs.orders.pack_order']}")
+
+
+def asked(*words: str) -> str:
+    """Give what stepbus answers, in one line."""
+    said = run([*stepbus(), *words], capture_output=True, text=True, check=False)
     if said.returncode:
-        raise DemoFailed(f"expected {TEMPLATE_FILE.name} to be registered\n{said.stdout}{said.stderr}")
-    screen.say(f"template     {' '.join(said.stdout.split())}")
+        raise DemoFailed(f"expected stepbus {' '.join(words[:2])} to do it\n{said.stdout}{said.stderr}")
+    return " ".join(said.stdout.split())
 
 
-def start_workers(screen: Screen, processes: Children, bus: str, *, with_typescript: bool) -> None:
-    """Start two Python workers that share their queues, and one in TypeScript; without Node, Python stands in."""
+def start_workers(screen: Screen, processes: Children, broker: Broker, *, with_typescript: bool) -> None:
+    """Start two Python workers that share their queues, and one in TypeScript; where it can't be, Python stands in."""
     for name in ("python-1", "python-2"):
-        processes.start(name, python_worker("worker", name, bus))
+        processes.start(name, python_worker("worker", name, broker))
         screen.say(f"worker       {name}: python -m stepbus.worker worker:worker")
-    command, missing = typescript_worker() if with_typescript else ([], "it was not asked for")
+    command, missing = typescript_worker(broker) if with_typescript else ([], "it was not asked for")
     if command:
-        processes.start("typescript-1", command, STEPBUS_NATS_URL=bus, STEPBUS_WORKER_NAME="typescript-1")
+        variables = {"STEPBUS_BUS": broker.url, "STEPBUS_PREFIX": broker.prefix, "STEPBUS_WORKER": "typescript-1"}
+        processes.start("typescript-1", command, **variables)
         screen.say("worker       typescript-1: node workers/typescript/dist/src/main.js")
     else:
-        processes.start("shipping-1", python_worker("shipping", "shipping-1", bus))
+        processes.start("shipping-1", python_worker("shipping", "shipping-1", broker))
         screen.say(f"worker       shipping-1 in Python stands in for the one in TypeScript: {missing}")
 
 
@@ -131,7 +148,7 @@ def watch(screen: Screen, processes: Children, shop: Shop, orders: Sequence[Orde
             worker = order.in_hand(order.kill_worker_in or "")
             if worker is not None:
                 victims.remove(order)
-                pid = processes.kill(worker)
+                order.killed, pid = worker, processes.kill(worker)
                 screen.say(
                     f"kill -9 {pid}: {worker}, in the middle of {order.order_id}'s {order.kill_worker_in}", "red"
                 )
@@ -167,6 +184,7 @@ def say_what_is_next(screen: Screen, data: Path, orders: Sequence[Order], *, kep
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Play the demo of stepbus.")
+    parser.add_argument("--bus", metavar="URL", help="a broker that runs, instead of the one that stepbus dev starts")
     parser.add_argument("--keep", action="store_true", help="leave the data folder, to look at it afterwards")
     parser.add_argument("--python-only", action="store_true", help="do without the TypeScript worker")
     return parser.parse_args()

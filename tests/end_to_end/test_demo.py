@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ console.log(JSON.stringify(results));
 """
 
 
-def demo(folder: Path = FOLDER, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def demo(folder: Path = FOLDER, arguments: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(folder / "demo.py"), *arguments]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=110)
 
@@ -107,7 +107,7 @@ def test_an_end_that_nobody_expects_fails_the_demo(copy: Path) -> None:
 
 def test_a_worker_that_ends_fails_the_demo_with_what_it_said_last(copy: Path) -> None:
     (copy / "worker.py").write_text("raise SystemExit('out of paper')\n")
-    played = demo(copy, "--keep")
+    played = demo(copy, ["--keep"])
     kept = Path(folder_of(played.stdout))
     try:
         assert played.returncode == 1

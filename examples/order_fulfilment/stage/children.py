@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -17,8 +19,26 @@ from stage.failure import DemoFailed
 HERE = Path(__file__).resolve().parents[1]
 TYPESCRIPT = HERE.parents[1] / "workers" / "typescript"
 _STEPBUS = Path(sys.executable).with_name("stepbus")
+_TYPESCRIPT_SPEAKS = ("nats", "tls", "amqp", "amqps", "kafka")
 _READY_S, _STOP_S = 30.0, 15.0
 _TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the messages go, and the first word of all channels' names there. It is shown without its password."""
+
+    url: str
+    prefix: str = "stepbus"
+
+    @property
+    def scheme(self) -> str:
+        """Give the kind of broker, as its URL begins."""
+        return self.url.partition(":")[0]
+
+    def __str__(self) -> str:
+        """Give the URL as it can be shown."""
+        return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", self.url)
 
 
 class Children:
@@ -116,14 +136,16 @@ def stepbus() -> list[str]:
     return [str(_STEPBUS) if _STEPBUS.is_file() else shutil.which("stepbus") or "stepbus"]
 
 
-def python_worker(module: str, name: str, bus: str) -> list[str]:
+def python_worker(module: str, name: str, broker: Broker) -> list[str]:
     """Give the command of a Python worker of this folder."""
-    command = [sys.executable, "-m", "stepbus.worker", f"{module}:worker", "--url", bus, "--name", name]
-    return [*command, "--log-level", "warning"]
+    command = [sys.executable, "-m", "stepbus.worker", f"{module}:worker", "--url", broker.url, "--name", name]
+    return [*command, "--prefix", broker.prefix, "--log-level", "warning"]
 
 
-def typescript_worker() -> tuple[list[str], str]:
-    """Give the command of the TypeScript worker; none, and why, if it can't be run here."""
+def typescript_worker(broker: Broker) -> tuple[list[str], str]:
+    """Give the command of the TypeScript worker; none, and why, if it can't be run here or with this broker."""
+    if broker.scheme not in _TYPESCRIPT_SPEAKS:
+        return [], f"it does not speak to {broker.scheme}:"
     node = shutil.which("node", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if node is None:
         return [], "there is no Node here"
