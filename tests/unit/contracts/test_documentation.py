@@ -55,7 +55,7 @@ def test_every_code_of_the_source_is_explained_and_no_other() -> None:
 
 
 def test_every_kind_of_change_is_listed_with_what_it_does() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \| ([a-z]+) \| (.+) \|$", section("Comparing two versions"), re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \| ([a-z]+) \| (.+) \|$", section("Kinds of changes"), re.MULTILINE)
 
     assert rows == [(code, effect.value, why) for code, (effect, why) in sorted(KINDS.items())]
 

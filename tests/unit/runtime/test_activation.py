@@ -82,6 +82,18 @@ async def test_a_worker_that_needs_other_inputs_does_not_serve(parts: Serving) -
     assert isinstance(await registered(parts, TEMPLATE | {"context_schema": {"required": ["id"]}}), Done)
 
 
+@pytest.mark.parametrize("part", ["result", "error"])
+async def test_a_worker_that_gives_what_the_step_does_not_allow_does_not_serve(parts: Serving, part: str) -> None:
+    await announce(parts, SERVED | {f"{part}_schema": {"type": "object"}})
+    template = TEMPLATE | {"steps": [STEP | {f"{part}_schema": {"required": ["code"]}}]}
+    answer = await registered(parts, template)
+    assert isinstance(answer, Denied)
+    assert f"w-1 may give the {part} {{}}, which the step does not allow" in answer.problems[0].message
+
+    await announce(parts, SERVED | {f"{part}_schema": {"type": "object", "required": ["code", "why"]}})
+    assert isinstance(await registered(parts, template), Done)
+
+
 async def submitted(parts: Serving, template: Any, request_id: str) -> Any:
     request = TaskRequested(template=template["name"], version=template["version"])
     done = await parts.desk.submit(request, request_id, "client/me")

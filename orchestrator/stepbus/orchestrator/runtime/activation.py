@@ -1,9 +1,11 @@
 """Whether a template can be put to use now: its steps are served, and open tasks can live with what it changes."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from stepbus.contracts.changes import KEPT_BY_OPEN_TASKS, template_changes
+from stepbus.contracts.inclusion import Answer, Document, inclusion
 from stepbus.contracts.messages import ServedHandler, StepRequested
 from stepbus.contracts.problems import Problem
 from stepbus.contracts.template import Findings, StepTemplate, TaskTemplate, add_findings, semver_key
@@ -12,6 +14,7 @@ from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.open_tasks import OpenTasks
 
 MOST_TOLD: Final = 100
+_SHOWN: Final = 120
 
 
 class Activation:
@@ -71,7 +74,15 @@ def _reason(
     findings = Findings()
     if served.input_schema is not None:
         add_findings(findings, template, step, steps, served.input_schema, "")
-    return f"{worker} needs other inputs: {findings.errors[0].message}" if findings.errors else ""
+    if findings.errors:
+        return f"{worker} needs other inputs: {findings.errors[0].message}"
+    for part in ("result", "error"):
+        wanted, given = getattr(step, f"{part}_schema"), getattr(served, f"{part}_schema")
+        if wanted is not None and given is not None:
+            found = inclusion(Document(wanted).top, Document(given).top)
+            if found.answer is Answer.REFUTED:
+                return f"{worker} may give the {part} {json.dumps(found.value)[:_SHOWN]}, which the step does not allow"
+    return ""
 
 
 def _breaking(old: TaskTemplate, new: TaskTemplate) -> Iterator[Problem]:
