@@ -241,6 +241,21 @@ def test_a_change_of_a_template_is_named_and_placed(
     assert (found.code, found.pointer) == (code, pointer)
 
 
+@pytest.mark.parametrize(("needed", "is_breaking"), [(TEXT, False), (TEXT | {"maxLength": 3}, True)])
+def test_a_need_that_tasks_of_the_old_template_meet_breaks_none(needed: Any, is_breaking: bool) -> None:  # noqa: FBT001
+    needs = {"properties": {"results": {"properties": {"a": needed}}}}
+    old = OLD | of_step(result_schema=TEXT)
+    given = TEXT | {"maxLength": 3}
+    new = OLD | {
+        "version": "1.1.0",
+        "steps": [STEP | {"result_schema": given}, {"name": "b", "depends_on": ["a"], "input_schema": needs}],
+    }
+
+    found = {change.code: change.breaking for change in template_changes(from_mapping(old), from_mapping(new))}
+
+    assert found == {"length.tightened": False, "schema.declared": is_breaking}
+
+
 def test_a_step_with_a_handler_that_is_new_needs_a_worker() -> None:
     new = from_mapping(OLD | {"version": "1.1.0", "steps": [*OLD["steps"], {"name": "c"}]})
 

@@ -5,14 +5,11 @@ from typing import Any
 
 from stepbus.contracts.changes.catalogue import Change, Direction, change
 from stepbus.contracts.changes.schemas import schema_changes
-from stepbus.contracts.template import StepTemplate, TaskTemplate, format_duration, semver_key
+from stepbus.contracts.inclusion import Document, includes
+from stepbus.contracts.template import StepTemplate, TaskTemplate, format_duration, inputs_schema, semver_key
 
 _BACKOFF = ("backoff", "initial", "factor", "max", "jitter")
-_SCHEMAS: tuple[tuple[str, Direction], ...] = (
-    ("input_schema", "input"),
-    ("result_schema", "output"),
-    ("error_schema", "output"),
-)
+_GIVEN = ("result_schema", "error_schema")
 
 
 def template_changes(old: TaskTemplate, new: TaskTemplate) -> list[Change]:
@@ -57,6 +54,7 @@ def _of_steps(old: TaskTemplate, new: TaskTemplate) -> Iterator[Change]:
         if name in origins:
             yield change("step.renamed", f"{pointer}/name", origins[name], name)
         yield from _of_step(origin[1], step, pointer, renamed)
+        yield from _of_need(old, origin[1], step, f"{pointer}/input_schema")
 
 
 def _renamed(before: dict[str, tuple[int, StepTemplate]], after: dict[str, tuple[int, StepTemplate]]) -> dict[str, str]:
@@ -87,8 +85,18 @@ def _of_step(old: StepTemplate, new: StepTemplate, pointer: str, renamed: dict[s
     if old.skippable != new.skippable:
         code = "skippable.added" if new.skippable else "skippable.removed"
         yield change(code, f"{pointer}/skippable", old.skippable, new.skippable)
-    for key, direction in _SCHEMAS:
-        yield from _of_schema(getattr(old, key), getattr(new, key), direction, f"{pointer}/{key}")
+    for key in _GIVEN:
+        yield from _of_schema(getattr(old, key), getattr(new, key), "output", f"{pointer}/{key}")
+
+
+def _of_need(template: TaskTemplate, old: StepTemplate, new: StepTemplate, pointer: str) -> Iterator[Change]:
+    """Give what changed of what a step needs. Where it is shown that tasks of the old template give it, none breaks."""
+    found = list(_of_schema(old.input_schema, new.input_schema, "input", pointer))
+    if new.input_schema is not None and any(each.breaking for each in found):
+        given = inputs_schema(template, old, {step.name: step for step in template.steps})
+        if includes(Document(new.input_schema).top, Document(given).top):
+            found = [each._replace(breaking=False) for each in found]
+    yield from found
 
 
 def _of_dependencies(old: StepTemplate, new: StepTemplate, pointer: str, renamed: dict[str, str]) -> Iterator[Change]:
