@@ -12,7 +12,9 @@ from stepbus.orchestrator.testing.worker_kit import RULES, Pace, Report, conform
 from tests.support.faulty_workers.faults import FAULTS
 from tests.support.faulty_workers.plain import InTask, PlainWorker
 
-PACE = Pace(patience_s=5, start_s=5, redelivery_s=2, grace_s=6)
+pytestmark = pytest.mark.timeout(300)  # all workers are tried before the first claim
+
+PACE = Pace(patience_s=5, start_s=5, redelivery_s=3, grace_s=6)
 WORKERS: Sequence[type[PlainWorker]] = (PlainWorker, *FAULTS)
 
 Reports = Mapping[type[PlainWorker], Report]

@@ -1,5 +1,9 @@
 """A job may be delivered twice, and is done with only when its answer is sent."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
 from stepbus.orchestrator.testing.worker_kit.bench import Bench
 from stepbus.orchestrator.testing.worker_kit.heard import ENDINGS, Heard, Job
 from stepbus.orchestrator.testing.worker_kit.rules.answers import demand_result
@@ -85,19 +89,37 @@ async def _is_given_back(bench: Bench, job: Job) -> bool:
 
 @SETTLED.rule("delivery.acked", "A job is acked when it was answered, and does not come back", "echo")
 async def _acked(bench: Bench) -> None:
-    back = await bench.seen(come_back)
+    settled = await bench.seen(settle)
     for job in bench.jobs:
-        if job.scenario != "echo" or job.times != 1 or not bench.answers(job, *ENDINGS):
-            continue
-        demand(bench.body(job) not in back, "no job that was answered to come back", f"that of task {job.task_id}")
-        again = len({heard.attribute("id") for heard in bench.answers(job, *ENDINGS)})
-        demand(again == 1, "a job to be answered once", f"{again} answers to that of task {job.task_id}")
+        if job.scenario == "echo" and settled.is_over(bench.answers(job, *ENDINGS)):
+            name = f"that of task {job.task_id}"
+            demand(bench.body(job) not in settled.back, "no job that was answered to come back", name)
+            again = settled.again(bench.answers(job, *ENDINGS))
+            demand(not again, "a job to be answered once", f"{len(again) + 1} answers or more to {name}")
 
 
-async def come_back(bench: Bench) -> set[bytes]:
-    """Give what the queue still held, after the time in which a broker delivers again what was not acked."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The time in which a broker delivers again what was not acked. `back` is what came to another reader in it."""
+
+    since_s: float
+    back: set[bytes]
+
+    def is_over(self, heard: Sequence[Heard]) -> bool:
+        """Say whether a message was done with before that time. An ack that came late, earlier, is no fault."""
+        return any(one.at_s < self.since_s for one in heard)
+
+    def again(self, heard: Sequence[Heard]) -> Sequence[Heard]:
+        """Give what was said in that time."""
+        return [one for one in heard if one.at_s >= self.since_s]
+
+
+async def settle(bench: Bench) -> Settled:
+    """Wait until all that was not acked has come back."""
+    since_s = monotonic()
     async with bench.beside() as reader:
-        return {delivery.body for delivery in await reader.read(bench.pace.settled_s)}
+        back = {delivery.body for delivery in await reader.read(bench.pace.settled_s)}
+    return Settled(since_s, back)
 
 
 @RULES.rule(

@@ -10,7 +10,7 @@ from stepbus.contracts.messages import QuarantineEntry
 from stepbus.contracts.validation import problems_of
 from stepbus.orchestrator.testing.worker_kit.bench import Bench
 from stepbus.orchestrator.testing.worker_kit.heard import Heard
-from stepbus.orchestrator.testing.worker_kit.rules.deliveries import SETTLED, come_back
+from stepbus.orchestrator.testing.worker_kit.rules.deliveries import SETTLED, settle
 from stepbus.orchestrator.testing.worker_kit.rules.rule import Rules
 from stepbus.orchestrator.testing.worker_kit.verdict import Broken, NotTried, demand, demand_same
 
@@ -76,14 +76,11 @@ async def _says(bench: Bench) -> None:
 
 @SETTLED.rule("poison.once", "What was handed over is acked, and does not come back", "echo")
 async def _once(bench: Bench) -> None:
-    back = await bench.seen(come_back)
+    settled = await bench.seen(settle)
     for body in bench.poison:
-        entries = {heard.attribute("id") for heard in bench.entries(body)}
-        times = len(bench.entries(body))
-        demand(body not in back, "no message that was handed over to come back", f"{body[:60]!r}")
-        demand(
-            times <= 1, "a message to be handed over once", f"{times} times, under {len(entries)} ids: {body[:60]!r}"
-        )
+        demand(body not in settled.back, "no message that was handed over to come back", f"{body[:60]!r}")
+        again = settled.again(bench.entries(body))
+        demand(not again, "a message to be handed over once", f"{len(again) + 1} times or more: {body[:60]!r}")
 
 
 async def _handed_over(bench: Bench, body: bytes) -> Heard:
