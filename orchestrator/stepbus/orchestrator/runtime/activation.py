@@ -1,17 +1,20 @@
 """Whether a template can be put to use now: its steps are served, and open tasks can live with what it changes."""
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from stepbus.contracts.changes import KEPT_BY_OPEN_TASKS, template_changes
 from stepbus.contracts.inclusion import Answer, Document, inclusion
+from stepbus.contracts.inclusion.place import written
 from stepbus.contracts.messages import ServedHandler, StepRequested
 from stepbus.contracts.problems import Problem
 from stepbus.contracts.template import Findings, StepTemplate, TaskTemplate, add_findings, semver_key
 from stepbus.orchestrator.ports import EventStore
 from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.open_tasks import OpenTasks
+from stepbus.orchestrator.runtime.workers import Announced
 
 MOST_TOLD: Final = 100
 _SHOWN: Final = 120
@@ -31,34 +34,40 @@ class Activation:
         versions = self._catalogue.versions(template.namespace, template.name)
         if template.version in versions:
             return []
-        found = list(self._unserved(template))
+        announced = [worker for worker in self._catalogue.workers.all.values() if worker.handlers]
+        found = await asyncio.to_thread(lambda: list(_unserved(template, announced)))
         lower = [old for old in versions.values() if semver_key(old.version) < semver_key(template.version)]
-        breaking = [(old, problems) for old in lower if (problems := list(_breaking(old, template)))]
+        breaking = await asyncio.to_thread(_all_breaking, lower, template)
         counts = await self._open_tasks.by_template() if breaking else {}
         for old, of_old in breaking:
             found += _told(old, counts.get(old.hash, 0), of_old)
         return found[:MOST_TOLD]
 
-    def _unserved(self, template: TaskTemplate) -> Iterator[Problem]:
-        """Give the handlers that no worker serves, if workers say at all what they serve."""
-        announced = [worker for worker in self._catalogue.workers.all.values() if worker.handlers]
-        if not announced:
-            return
-        served: dict[str, list[tuple[str, ServedHandler]]] = {}
-        for worker in announced:
-            for handler in worker.handlers:
-                served.setdefault(handler.handler, []).append((worker.worker, handler))
-        steps = {step.name: step for step in template.steps}
-        told: set[str] = set()
-        for number, step in enumerate(template.steps):
-            reasons = [
-                _reason(template, step, steps, worker, handler) for worker, handler in served.get(step.handler, ())
-            ]
-            if step.handler not in told and all(reasons):
-                told.add(step.handler)
-                message = f"expected a worker that serves {step.handler}, found none among {len(announced)} announced"
-                why = next((f": {reason}" for reason in reasons), "")
-                yield Problem(code="template.unserved", message=message + why, pointer=f"/steps/{number}/handler")
+
+def _unserved(template: TaskTemplate, announced: Sequence[Announced]) -> Iterator[Problem]:
+    """Give the handlers that no worker serves, if workers say at all what they serve."""
+    if not announced:
+        return
+    served: dict[str, dict[bytes, tuple[str, ServedHandler]]] = {}
+    for worker in announced:
+        for handler in worker.handlers:
+            alike = served.setdefault(handler.handler, {})
+            alike.setdefault(written(handler.model_dump(mode="json")), (worker.worker, handler))
+    steps = {step.name: step for step in template.steps}
+    told: set[str] = set()
+    for number, step in enumerate(template.steps):
+        if step.handler in told:
+            continue
+        why: list[str] = []
+        for worker_name, handler in served.get(step.handler, {}).values():
+            why.append(_reason(template, step, steps, worker_name, handler))
+            if not why[-1]:
+                break
+        else:
+            told.add(step.handler)
+            message = f"expected a worker that serves {step.handler}, found none among {len(announced)} announced"
+            message += "".join(f": {reason}" for reason in why[:1])
+            yield Problem(code="template.unserved", message=message, pointer=f"/steps/{number}/handler")
 
 
 def _reason(
@@ -83,6 +92,11 @@ def _reason(
             if found.answer is Answer.REFUTED:
                 return f"{worker} may give the {part} {json.dumps(found.value)[:_SHOWN]}, which the step does not allow"
     return ""
+
+
+def _all_breaking(lower: Sequence[TaskTemplate], new: TaskTemplate) -> list[tuple[TaskTemplate, list[Problem]]]:
+    """Give the versions with which the new one breaks, each with what breaks. Large ones take a while to compare."""
+    return [(old, problems) for old in lower if (problems := list(_breaking(old, new)))]
 
 
 def _breaking(old: TaskTemplate, new: TaskTemplate) -> Iterator[Problem]:
