@@ -133,9 +133,8 @@ class RabbitBus:
         """Give back at once what is out un-acked, and let go of the connections."""
         if self._trying is not None:
             self._trying.cancel()
-        for opened in self._opened:
-            await opened.abandon()
-        self._opened.clear()
+        opened, self._opened = self._opened, []
+        await asyncio.gather(*[one.abandon() for one in opened])
         await self._sending.close()
         await self._reading.close()
 

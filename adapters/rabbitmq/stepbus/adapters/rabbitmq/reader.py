@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _TOLD_AFTER = 5
 
+GOODBYE_S = 2.0
+"""How long a server may take to answer when a reader leaves. What it held goes back in any case."""
+
 
 class Reader(ABC):
     """One who reads. `channel` is None while nothing can come."""
@@ -89,8 +92,9 @@ class Reader(ABC):
         """Let go of the channel: what is out goes back."""
         channel, self.channel = self.channel, None
         if channel is not None:
-            with suppress(BusUnavailable, ChannelClosed):
-                await channel.close()
+            with suppress(BusUnavailable, ChannelClosed, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await channel.close()
 
     async def look(self, queues: Sequence[str]) -> None:
         """Begin anew if a queue has messages, which is to be asked when nothing is out and nothing has come for long.

@@ -8,6 +8,7 @@ everything by itself, when the connection ends or its heartbeats do.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from pamqp import frame
@@ -18,7 +19,7 @@ from stepbus.adapters.rabbitmq import frames
 from stepbus.adapters.rabbitmq.channel import Channel
 from stepbus.adapters.rabbitmq.connection import Connection
 from stepbus.adapters.rabbitmq.delays import Delays
-from stepbus.adapters.rabbitmq.reader import Reader, consume
+from stepbus.adapters.rabbitmq.reader import GOODBYE_S, Reader, consume
 from stepbus.adapters.rabbitmq.topology import Source
 from stepbus.adapters.rabbitmq.waiting import Waiters
 from stepbus.adapters.rabbitmq.wire import Wire
@@ -263,9 +264,11 @@ class QueueSubscription(Reader):
             self._give_back_late()
 
     async def _cancel(self, channel: Channel) -> None:
-        for tag in self._sources:
-            if channel.is_open:
-                await channel.call(Basic.Cancel(consumer_tag=tag.decode()))  # what is under way has come then
+        """Let no more come; on return what was under way has come, unless the server says nothing."""
+        calls = [channel.call(Basic.Cancel(consumer_tag=tag.decode())) for tag in self._sources]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await asyncio.gather(*calls, return_exceptions=True)
 
     async def _done(self) -> None:
         """Let what was written leave, and the channel go when nothing needs it any more."""
