@@ -1,6 +1,7 @@
 """The bus on Kafka against the suite of its port, and what only Kafka can be: of another make, shared by partitions."""
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -185,7 +186,7 @@ async def test_a_message_lies_where_a_plain_client_looks_for_it(bus: Bus, kafka_
 
     host = kafka_url.removeprefix("kafka://")
     topics = [f"{unique_name}.{name}" for name in ("jobs.a", "results", "replies")]
-    found = {}
+    found: dict[str, Any] = {}
     async with AIOKafkaConsumer(*topics, bootstrap_servers=host, auto_offset_reset="earliest") as plain:
         while len(found) < len(topics):
             record = await plain.getone()

@@ -181,9 +181,10 @@ async def test_a_broker_that_returns_without_its_folder_is_provisioned_again(own
     await asyncio.to_thread(own_kafka.start)
 
     await wait_until(bus.connected, within_s=60)
-    await send_until_confirmed(bus, [message(6, "jobs.a"), message(6, "events")])
-    assert bodies(await receive(reader)) == [b"body 6"]
-    assert bodies(await receive(listener)) == [b"body 6"]
+    new = [message(number, channel) for number in range(6, 16) for channel in ("jobs.a", "events")]
+    await send_until_confirmed(bus, new)
+    assert bodies(await receive(reader, 10)) == [b"body %d" % number for number in range(6, 16)]
+    assert bodies(await receive(listener, 10)) == [b"body %d" % number for number in range(6, 16)]
 
 
 async def test_a_broker_that_comes_up_late_is_waited_for(own_kafka: Server) -> None:

@@ -146,3 +146,34 @@ def test_what_an_earlier_book_handed_out_can_be_struck_out_of_the_next() -> None
     following.done_elsewhere(0, 0)
 
     assert following.to_commit() == {0: 1}
+
+
+def test_a_topic_that_was_made_again_is_read_from_where_it_begins() -> None:
+    book, hand = book_of(4), Hand(10)
+    for delivery in book.hand_out(hand, 2, 0.0):
+        book.done(delivery.receipt)
+    book.committed(book.to_commit())
+
+    book.take_in([Held(0, offset, "jobs.a", b"new %d" % offset, {}) for offset in range(2)], 0.0)
+
+    assert [one.body for one in book.hand_out(hand, 10, 0.0)] == [b"new 0", b"new 1"]
+
+
+def test_a_message_in_the_place_of_another_is_of_a_topic_that_was_made_again() -> None:
+    book, hand = book_of(2), Hand(10)
+    book.hand_out(hand, 2, 0.0)
+
+    book.take_in([Held(0, 0, "jobs.a", b"new", {})], 0.0)
+
+    assert [one.body for one in book.hand_out(hand, 10, 0.0)] == [b"new"]
+    assert hand.out == 1
+
+
+def test_a_partition_is_read_on_only_if_nobody_else_committed_it() -> None:
+    book = book_of(3)
+    assert [book.goes_on(0, committed) for committed in (None, 0, 1)] == [3, 3, None]
+
+    book.committed({0: 2})
+
+    assert [book.goes_on(0, committed) for committed in (None, 0, 2, 3)] == [None, None, 3, None]
+    assert book.goes_on(1, None) is None

@@ -63,12 +63,20 @@ class Held:
 class _Page:
     """A partition: what of it is not done with, in the order of offsets, and the offset of the next to be fetched."""
 
-    __slots__ = ("committed", "next", "undone")
+    __slots__ = ("committed", "is_committed", "next", "undone")
 
     def __init__(self, first: int) -> None:
         self.undone: dict[int, Held] = {}
         self.next = first
         self.committed = first
+        self.is_committed = False
+
+    def is_of_another_log(self, held: Held) -> bool:
+        """Say whether a message can't have followed on what stands here: its topic was deleted and made again."""
+        if held.offset < self.committed:
+            return True
+        known = self.undone.get(held.offset)
+        return known is not None and known.body != held.body
 
     def done_to(self) -> int:
         return next(iter(self.undone), self.next)
@@ -100,6 +108,9 @@ class Book:
         """Add what was fetched, in the order in which it is to be handed out."""
         for held in messages:
             page = self._pages.get(held.partition)
+            if page is not None and page.is_of_another_log(held):
+                self.forget([held.partition])
+                page = None
             if page is None:
                 page = self._pages[held.partition] = _Page(held.offset)
             if held.offset < page.next:
@@ -215,11 +226,14 @@ class Book:
             page = self._pages.get(number)
             if page is not None:
                 page.committed = max(page.committed, offset)
+                page.is_committed = True
 
-    def position(self, partition: int) -> tuple[int, int] | None:
-        """Give what was committed of a partition, and the offset of the next to be fetched; None if it has no page."""
+    def goes_on(self, partition: int, committed: int | None) -> int | None:
+        """Give the offset of the next to be fetched, if what the brokers say was committed is what this book says."""
         page = self._pages.get(partition)
-        return None if page is None else (page.committed, page.next)
+        if page is None or (committed is None and page.is_committed):
+            return None
+        return page.next if committed in {None, page.committed} else None
 
     def partitions(self) -> set[int]:
         """Give the partitions that have a page."""

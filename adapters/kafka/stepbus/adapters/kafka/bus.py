@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from stepbus.adapters.kafka.connection import Connection
+from stepbus.adapters.kafka.connection import FAILURES, Connection
 from stepbus.adapters.kafka.listener import TopicListener
 from stepbus.adapters.kafka.provisioning import create_topics, groups_below, partitions_of
 from stepbus.adapters.kafka.publisher import Publisher
@@ -44,7 +44,11 @@ class KafkaBus:
         """
         _quieten()
         await self._connection.open()
-        await self._connection.link(self._publisher)
+        try:
+            await self._connection.link(self._publisher)
+        except FAILURES as error:
+            await self._connection.close()
+            raise BusUnavailable(f"expected to send to Kafka at {self._settings.hosts}, but {error!r}") from error
         self._connection.on_return = self._provision_again
 
     async def provision(self, queues: Sequence[str] = ()) -> None:

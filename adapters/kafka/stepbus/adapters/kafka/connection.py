@@ -155,7 +155,7 @@ class Connection:
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     await self._look(self.demand())
-            except (*FAILURES, BusUnavailable) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on
                 _log.warning("the connection to Kafka at %s is lost; connecting again", self._settings.hosts)
                 _log.debug("Kafka: %r", error)
                 await self._hang_up()
@@ -172,7 +172,7 @@ class Connection:
                     await linked.begin()
                 if self.on_return is not None:
                     await self.on_return()
-            except (*FAILURES, BusUnavailable) as error:
+            except Exception as error:  # noqa: BLE001
                 _log.debug("Kafka at %s is not back yet: %r", self._settings.hosts, error)
                 await self._hang_up()
                 await asyncio.sleep(pause)

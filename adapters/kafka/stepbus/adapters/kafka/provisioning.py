@@ -34,14 +34,14 @@ async def create_topics(admin: AIOKafkaAdminClient, topics: Sequence[Topic], rep
     try:
         found = await _describe(admin, topics)
         missing = [topic for topic in topics if topic.name not in found]
+        created: set[str] = set()
         if missing:
-            await _create(admin, missing, replication_factor)
+            created = await _create(admin, missing, replication_factor)
             found = await _with_leaders(admin, topics)
-        old = [topic for topic in topics if topic not in missing]
-        await _compare(admin, topics, old, found)
+        await _compare(admin, [topic for topic in topics if topic.name not in created], found)
     except (OSError, KafkaError, TimeoutError) as error:
         raise BusUnavailable(f"expected the topics to be created, but {error!r}") from error
-    return bool(missing)
+    return bool(created)
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> int:
@@ -77,7 +77,8 @@ async def _describe(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> Mapp
     return {topic["topic"]: topic for topic in described if topic["error_code"] == _NONE}
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication_factor: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication_factor: int) -> set[str]:
+    """Create these, and give the names of those that nobody else created meanwhile."""
     asked = [
         NewTopic(topic.name, topic.partitions, replication_factor, topic_configs=dict(topic.config)) for topic in topics
     ]
@@ -88,6 +89,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicati
             raise BusMismatch([Problem(code="bus.mismatch", message=said, pointer=f"/{name}")])
         if code not in {_NONE, _EXISTS}:
             raise BusUnavailable(f"expected the topic {name} to be created, but {for_code(code).__name__}: {message}")
+    return {name for name, code, _ in response.topic_errors if code == _NONE}
 
 
 async def _with_leaders(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> Mapping[str, Any]:
@@ -106,19 +108,15 @@ def _is_led(described: Mapping[str, Any] | None) -> bool:
     return all(partition["leader"] >= 0 for partition in described["partitions"])
 
 
-async def _compare(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], old: Sequence[Topic], found: Mapping[str, Any]
-) -> None:
-    problems = [
-        _problem(topic.name, "partitions", topic.partitions, len(found[topic.name]["partitions"]))
-        for topic in topics
-        if len(found[topic.name]["partitions"]) != topic.partitions
-    ]
-    configs = await _configs(admin, old)
-    for topic in old:
-        config = configs[topic.name]
+async def _compare(admin: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, Any]) -> None:
+    problems: list[Problem] = []
+    configs = await _configs(admin, topics)
+    for topic in topics:
+        partitions = len(found[topic.name]["partitions"])
+        if partitions != topic.partitions:
+            problems.append(_problem(topic.name, "partitions", topic.partitions, partitions))
         for must in CONFIG_MUSTS:
-            expected, has = topic.config[must], config.get(must, "")
+            expected, has = topic.config[must], configs[topic.name].get(must, "")
             is_kept = int(has or 0) >= int(expected) if expected.isdecimal() else has == expected
             if not is_kept:
                 problems.append(_problem(topic.name, must, expected, has))

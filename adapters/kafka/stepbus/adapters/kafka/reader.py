@@ -150,8 +150,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         """Read anew from what is committed: the topic is not the one that it was."""
         async with self._opening:
             if self._running is not None:
-                await self.stop()
                 self._memory.clear()
+                self._book = Book(self._settings.ack_wait_s, self._memory)  # what was done there is not done here
+                await self.stop()
                 self._running = asyncio.create_task(self._run())
 
     # --- the reading ---
@@ -161,7 +162,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             try:
                 await self._fetch(self._consumer or await self._begin())
-            except (*FAILURES, BusUnavailable) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the reading goes on
                 _log.debug("nothing comes from %s: %r", self._place.topic, error)
                 await self._end()
                 await asyncio.sleep(_PAUSE_S)
@@ -261,19 +262,17 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer, book = self._consumer, self._book
         book.forget(book.partitions() - {at.partition for at in assigned})
         for at in assigned:
-            position = book.position(at.partition)
-            if consumer is None or position is None:
+            if consumer is None or at.partition not in book.partitions():
                 continue
-            committed, following = position
             try:
                 async with asyncio.timeout(COMMITTED_S):
-                    is_ours = (await consumer.committed(at) or 0) <= committed
+                    following = book.goes_on(at.partition, await consumer.committed(at))
             except (KafkaError, TimeoutError):
-                is_ours = False
-            if is_ours:
-                consumer.seek(at, following)
-            else:
+                following = None
+            if following is None:
                 book.forget([at.partition])
+            else:
+                consumer.seek(at, following)
         self.wake()
 
 
