@@ -10,6 +10,8 @@ from stepbus.orchestrator.testing.worker_kit import RULES
 from tests.support.conforming import Ran, conform, redelivering_soon
 from tests.support.typescript import PATH, WORKER, build
 
+pytestmark = pytest.mark.timeout(300)  # a whole trial, after the start of a server
+
 LIBRARY = f"{sys.executable} -m stepbus.worker tests.support.probe:worker"
 ALL = [rule.id for rule in RULES]
 
