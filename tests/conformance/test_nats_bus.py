@@ -344,3 +344,35 @@ async def listens(port: int) -> bool:
     writer.close()
     await writer.wait_closed()
     return True
+
+
+async def test_who_takes_a_partition_has_at_once_what_another_reader_of_it_has_not_acked(
+    nats_url: str, unique_name: str
+) -> None:
+    settings = BusSettings(prefix=unique_name)
+    first, second = await open_bus(nats_url, settings), await open_bus(nats_url, settings)
+    await first.provision()
+    await publish(first, message(1, "results.2"), message(2, "results.2"))
+    frozen = await first.subscribe("results.2")
+    assert len(await frozen.receive(10, 5)) == 2
+
+    taken = await second.subscribe("results.2")
+
+    assert bodies(await receive(taken, 2)) == [b"body 1", b"body 2"]
+    for bus in (first, second):
+        await bus.close()
+
+
+async def test_partitions_can_be_read_one_by_one_after_all_of_them_and_the_other_way_round(
+    nats_url: str, unique_name: str
+) -> None:
+    bus = await open_bus(nats_url, BusSettings(prefix=unique_name))
+    await bus.provision()
+    for number, channel in enumerate(("results.*", "results.1", "results.*", "results.1"), 1):
+        subscription = await bus.subscribe(channel)
+        await publish(bus, message(number, "results.1"))
+        deliveries = await receive(subscription)
+        await subscription.ack(deliveries)
+        assert bodies(deliveries) == [b"body %d" % number]
+        await subscription.close()
+    await bus.close()

@@ -13,7 +13,7 @@ import nats
 import pytest
 import pytest_asyncio
 
-from stepbus.adapters.nats import connect, connection, subscription
+from stepbus.adapters.nats import connect, connection, subscription, topology
 from stepbus.adapters.nats.embedded import EmbeddedServer
 from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Outgoing, Sent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
@@ -210,7 +210,7 @@ async def open_for_a_moment(url: str) -> bool:
 
 
 async def test_a_reader_who_hears_nothing_for_long_is_still_served(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "_REQUEST_ENDS_S", 1)
+    monkeypatch.setattr(topology, "_ASKED_FOR_S", 1)
     monkeypatch.setattr(subscription, "_HEARTBEAT_S", 0.3)
     reader = await bus.subscribe("jobs.a")
     assert not await reader.receive(10, 2.5)  # longer than two requests to the server last

@@ -101,3 +101,49 @@ async def test_a_reader_that_failed_in_a_batch_is_given_it_again() -> None:
     assert [committed.position for committed in await anext(batches)] == [1, 2]
     await batches.aclose()  # type: ignore[attr-defined]
     assert await positions(follower, 2) == [1, 2]
+
+
+async def test_what_is_not_wanted_is_passed_over_and_not_given() -> None:
+    store = await memory_store()
+    await commit(store, 6)
+    follower = Follower(store, 0)
+    follower.wants = lambda stored: stored.position % 2 == 0
+    assert [committed.position for committed in await follower.next()] == [2, 4, 6]
+    follower.advance()
+    assert follower.position == 6
+    await commit(store, 1)
+    follower.has_company = True
+    while follower.position < 7:
+        assert list(await follower.next()) == []
+        follower.advance()
+
+
+async def test_what_others_committed_in_between_is_read_and_no_more_than_that() -> None:
+    store = Reads(await memory_store())
+    follower = Follower(store, 0)
+    _others = await commit(store, 2)
+    mine = await commit(store, 2)
+    follower.offer(mine)
+    assert [committed.position for committed in await follower.next()] == [1, 2]
+    follower.advance()
+    assert list(await follower.next()) == mine
+
+
+async def test_a_reader_that_goes_back_is_given_again_what_came_since() -> None:
+    store = await memory_store()
+    follower = Follower(store, 0)
+    follower.offer(await commit(store, 3))
+    assert len(await follower.next()) == 3
+    follower.advance()
+    follower.rewind(1)
+    follower.offer(await commit(store, 1))
+    assert await positions(follower, 3) == [2, 3, 4]
+
+
+async def test_a_reader_that_goes_forward_is_given_nothing_of_what_it_skips() -> None:
+    store = await memory_store()
+    follower = Follower(store, 0)
+    follower.offer(await commit(store, 3))
+    follower.skip(2)
+    follower.skip(1)
+    assert await positions(follower, 1) == [3]

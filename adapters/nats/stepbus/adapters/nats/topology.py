@@ -53,7 +53,7 @@ class ConsumerPlace:
     name: str
     subject: str
     most_out: int
-    asked_for_s: float = _ASKED_FOR_S
+    asked_for_s: float
     longest_ack_wait_s: float = float("inf")
 
 
@@ -99,11 +99,11 @@ class Names:
         """Give the consumer that a group shares; a job queue's is named for the queue, whoever asks."""
         stream, subject = self.stream(channel.kind), self.subject(channel)
         if channel.kind == "jobs":
-            return ConsumerPlace(stream, channel.name.replace(".", "="), subject, 1_000)
+            return ConsumerPlace(stream, channel.name.replace(".", "="), subject, 1_000, _ASKED_FOR_S)
         name = f"{group}-{channel.name}" if is_partition(channel) else group
         if channel.kind in channels.WORK:
             return ConsumerPlace(stream, name, subject, 10_000, _COORDINATORS_S, 1.5 * _COORDINATORS_S)
-        return ConsumerPlace(stream, name, subject, 10_000)
+        return ConsumerPlace(stream, name, subject, 10_000, _ASKED_FOR_S)
 
 
 def is_partition(channel: Channel) -> bool:
