@@ -19,7 +19,7 @@ from tools.servers import Server
 TASKS = 50
 
 
-@pytest.fixture(params=["nats"])
+@pytest.fixture(params=["nats", "rabbitmq", "redis", "kafka"])
 def broker(request: pytest.FixtureRequest) -> Server:
     """A broker of each kind that this test alone uses."""
     server: Server = request.getfixturevalue(f"own_{request.param}")
@@ -44,6 +44,7 @@ async def until_all_are_sent(deployment: Deployment) -> None:
 async def test_all_tasks_in_hand_complete_after_a_resync(broker: Server, unique_name: str, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, broker.url, unique_name)
     async with deployed(settings) as deployment:
+        await deployment.process.serving.bus.provision(["test.one", "test.two"])
         await deployment.register({"name": "one"}, {"name": "two", "depends_on": ["one"]})
         tasks = [await deployment.submit(context={"order": number}) for number in range(TASKS)]
         await until_all_are_sent(deployment)
