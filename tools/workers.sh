@@ -8,11 +8,11 @@ export PATH=$PATH:$PWD/.venv/bin
 
 has() { for tool in "$@"; do command -v "$tool" >/dev/null || return 1; done; }
 ruby_with_bunny() { has ruby && ruby -e 'require "bunny"' 2>/dev/null; }
-go_new() { has go && [ "$(printf '%s\n' go1.25 "$(go env GOVERSION)" | sort -V | head -1)" = go1.25 ]; }
+go_new() { has go && [ "$(printf '%s\n' go1.26 "$(go env GOVERSION)" | sort -V | head -1)" = go1.26 ]; }
 cargo_new() { has cargo && [ "$(printf '%s\n' 1.89 "$(cargo --version | cut -d' ' -f2)" | sort -V | head -1)" = 1.89 ]; }
 
 # Of each: what must be here, how it is tried, and how it is built and tested.
-needs_go='Go 1.25 or later'
+needs_go='Go 1.26 or later'
 present_go() { go_new; }
 make_go() { cd workers/go && go vet ./... && go build -o dist/worker . && go test ./...; }
 

@@ -39,7 +39,7 @@ def test_a_worker_whose_toolchain_is_absent_is_named_with_what_it_needs(programs
 
     assert done.returncode == 0, done.stderr
     assert [line.split(maxsplit=2) for line in done.stdout.splitlines()] == [
-        ["go", "absent", "needs Go 1.25 or later"],
+        ["go", "absent", "needs Go 1.26 or later"],
         ["java", "absent", "needs Java 17 or later, Maven"],
         ["rust", "absent", "needs Rust 1.89 or later"],
         ["ruby", "absent", "needs Ruby 3, bunny (Debian: ruby-bunny)"],

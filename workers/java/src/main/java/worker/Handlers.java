@@ -1,4 +1,4 @@
-package stepbus;
+package worker;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -7,8 +7,8 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import stepbus.Contract.Failed;
-import stepbus.Contract.Job;
+import worker.Contract.Failed;
+import worker.Contract.Job;
 
 /**
  * The warehouse and the post room of examples/order_fulfilment, and the probe that the conformance kit asks for. Every

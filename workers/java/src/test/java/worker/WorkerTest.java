@@ -1,4 +1,4 @@
-package stepbus;
+package worker;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -13,9 +13,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
-import stepbus.Contract.Failed;
-import stepbus.Contract.Job;
-import stepbus.Contract.Poison;
+import worker.Contract.Failed;
+import worker.Contract.Job;
+import worker.Contract.Poison;
 
 class WorkerTest {
   private static final Path GOLDEN = Path.of("../../contracts/stepbus/contracts/golden/messages/step.requested.v1.json");

@@ -1,4 +1,4 @@
-package stepbus;
+package worker;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;

@@ -1,4 +1,4 @@
-package stepbus;
+package worker;
 
 import io.nats.client.Connection;
 import io.nats.client.Nats;

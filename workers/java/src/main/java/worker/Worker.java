@@ -1,4 +1,4 @@
-package stepbus;
+package worker;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.nats.client.Connection;
@@ -26,9 +26,9 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
-import stepbus.Contract.Failed;
-import stepbus.Contract.Job;
-import stepbus.Contract.Poison;
+import worker.Contract.Failed;
+import worker.Contract.Job;
+import worker.Contract.Poison;
 
 /**
  * A stepbus worker in Java: it knows the contract and a plain NATS client, nothing of stepbus.
