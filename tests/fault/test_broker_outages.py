@@ -27,3 +27,17 @@ class TestNatsOutages(Outages):
     @pytest.fixture(autouse=True)
     def _server(self, own_nats: Server) -> None:
         self.server, self.url = own_nats, own_nats.url
+
+
+class TestRedisOutages(Outages):
+    @pytest.fixture(autouse=True)
+    def _server(self, own_redis: Server) -> None:
+        self.server, self.url = own_redis, own_redis.url
+
+
+class TestKafkaOutages(Outages):
+    knows_duplicates = False
+
+    @pytest.fixture(autouse=True)
+    def _server(self, own_kafka: Server) -> None:
+        self.server, self.url = own_kafka, own_kafka.url
