@@ -9,6 +9,7 @@ import pytest
 from stepbus.adapters.memory.store import MemoryLog
 from stepbus.adapters.recorders.store import open_store
 from stepbus.orchestrator.ports import EventStore, Lease, StoreUnavailable
+from stepbus.orchestrator.runtime import ownership
 from stepbus.orchestrator.runtime.ownership import TIMERS, LeaseTimes, Ownership
 
 TIMES = LeaseTimes(lasts_s=2.5, renewed_every_s=0.5)
@@ -114,6 +115,23 @@ async def test_when_one_dies_the_others_have_its_part_within_three_seconds(count
     assert sorted(number for member in others for number in member.partitions) == list(range(8))
     counts = [len(member.partitions) for member in others]
     assert max(counts) - min(counts) <= 1
+
+
+async def test_who_is_started_again_has_at_once_what_its_dead_predecessor_on_this_machine_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    store = await world.open()
+    dead, elsewhere = Member(world, store, "dead"), Member(world, store, "elsewhere")
+    await world.pass_(3.0, dead, elsewhere)
+    monkeypatch.setattr(ownership, "has_died", lambda owner: owner == "dead")
+    again = Member(world, store, "again")
+
+    await again.ownership.bury()
+    await again.beat()
+
+    assert again.partitions == dead.partitions
+    assert len(elsewhere.partitions) == 4
 
 
 async def test_what_was_given_up_in_good_order_is_taken_at_the_next_beat() -> None:

@@ -10,14 +10,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from os import getpid
-from socket import gethostname
 from time import monotonic
 from typing import Protocol
-from uuid import uuid4
 
 from stepbus.orchestrator.ports import EventStore, Lease, StoreUnavailable
 from stepbus.orchestrator.runtime import shares
+from stepbus.orchestrator.runtime.owners import has_died, new_owner
 
 _log = logging.getLogger(__name__)
 
@@ -51,11 +49,6 @@ class Tenant(Protocol):
     def accompanied(self, others: int) -> None:
         """Hear how many others there are."""
         ...
-
-
-def new_owner() -> str:
-    """Give a name that no other process has, and that a person can find the process by."""
-    return f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}"
 
 
 class Ownership:
@@ -109,13 +102,27 @@ class Ownership:
 
     async def run(self) -> None:
         """Beat for ever."""
+        is_new = True
         while True:
             try:
+                if is_new:
+                    await self.bury()
+                    is_new = False
                 await self.beat()
             except (StoreUnavailable, TimeoutError) as error:
                 _log.warning("the leases could not be renewed: %s", str(error) or "the store did not answer in time")
                 self.demand()
             await asyncio.sleep(self._times.renewed_every_s)
+
+    async def bury(self) -> None:
+        """End the leases of processes that are seen from here to be gone: who is started again need not wait for them.
+
+        Raises:
+            StoreUnavailable, TimeoutError: they end by themselves.
+        """
+        leases = await self._hold(())
+        for owner in {lease.owner for lease in leases if has_died(lease.owner)}:
+            await self._store.release(owner, [lease.name for lease in leases if lease.owner == owner])
 
     async def beat(self) -> None:
         """Renew what is held, take what is free and due to this process, ask the tenant for what is due to others.
