@@ -1,10 +1,11 @@
-"""The reference workers with a real coordinator: tasks of the probe and of the example order end as they must.
+"""The reference workers: they pass the conformance kit, and with a real coordinator tasks end as they must.
 
 One whose toolchain is not on this machine is named in the summary of the run, with what it needs.
 """
 
 import asyncio
 import json
+import shlex
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 
 import pytest
 
+from stepbus.orchestrator.testing.waiting import wait_until
+from stepbus.orchestrator.testing.worker_kit import RULES
+from tests.support.conforming import conform
 from tests.support.deployment import Deployment, deployed, settings_of
-from tests.support.reference_workers import ROOT, WORKERS, Absences, ReferenceWorker, built, serving
+from tests.support.reference_workers import ROOT, WORKERS, Absences, ReferenceWorker, built, serving, words
 
 ORDER: dict[str, Any] = json.loads((ROOT / "examples/order_fulfilment/orders.jsonl").read_text().splitlines()[0])[
     "context"
 ]
+SERVED = {"conform.probe", "orders.create_shipment", "orders.reserve_inventory", "orders.send_confirmation"}
 PAIRS = [(worker.name, bus) for worker in WORKERS.values() for bus in worker.buses]
 
 
@@ -76,5 +81,37 @@ async def test_tasks_end_as_they_must(
         assert [code for *_, code in await deployment.attempts(order)] == [None, "carrier.busy", None, None]
         assert (await deployment.result(order, "confirm"))["sent_to"] == ORDER["customer"]["email"]
 
+        announced = await announcement(deployment)
+        assert announced["worker"] == "reference-1"
+        assert {handler["handler"] for handler in announced["handlers"]} >= SERVED
+
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
+async def announcement(deployment: Deployment) -> dict[str, Any]:
+    """What the one worker of a deployment has said of itself, once it is known."""
+    known: list[dict[str, Any]] = []
+
+    async def is_known() -> bool:
+        known[:] = (await deployment.http.get("/v1/workers")).json()["workers"]
+        return bool(known)
+
+    await wait_until(is_known)
+    (announced,) = known
+    return announced
+
+
+async def test_it_keeps_to_every_rule_of_the_kit(
+    pair: tuple[ReferenceWorker, str], unique_name: str, absences: Absences
+) -> None:
+    worker, bus = pair
+    if lacking := built(worker.name):
+        absences.of[worker.name] = lacking
+        return
+    start = f"cd {shlex.quote(str(worker.folder))} && exec {shlex.join(words(worker))}"
+
+    ran = await conform(bus, unique_name, "--command", shlex.join(["sh", "-c", start]), "--json")
+
+    assert ran.code == 0, ran.rules("failed") if ran.said else ran.errors
+    assert list(ran.rules("passed")) == [rule.id for rule in RULES]

@@ -68,6 +68,7 @@ func (b *kafkaBus) reader(queue string) (*kafkaReader, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ClientID(b.name), kgo.ConsumerGroup(topic),
 		kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.RangeBalancer()), // which workers in all languages have in common
+		kgo.SessionTimeout(10*time.Second), // after which others get the jobs of a worker that was killed
 		kgo.OnPartitionsRevoked(forget), kgo.OnPartitionsLost(forget), kgo.MetadataMinAge(time.Second),
 		kgo.MetadataMaxAge(10*time.Second)) // so that a topic is soon seen that comes later than the worker
 	if err != nil {

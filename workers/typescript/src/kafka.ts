@@ -6,6 +6,7 @@ import { aborted, lanes } from "./bus.js";
 import type { Bus, Message, Take } from "./bus.js";
 
 const HEARTBEAT_MS = 3_000;
+const SESSION_MS = 10_000; // after which others get the jobs of a worker that was killed
 const ANY_PARTITION = 0;
 
 /** Whoever reads a queue, in any language, must know one way in common of sharing its partitions, which is "range". */
@@ -27,7 +28,8 @@ class KafkaBus implements Bus {
     const topic = `${this.prefix}.jobs.${queue}`;
     return lanes(queue, 1, signal, async () => {
       const retry = { restartOnFailure: async () => false };
-      const consumer = this.kafka.consumer({ groupId: topic, allowAutoTopicCreation: false, partitionAssigners: [range], retry });
+      const group = { groupId: topic, sessionTimeout: SESSION_MS, heartbeatInterval: HEARTBEAT_MS, partitionAssigners: [range] };
+      const consumer = this.kafka.consumer({ ...group, allowAutoTopicCreation: false, retry });
       const crashed = new Promise<void>((_, reject) => consumer.on("consumer.crash", ({ payload }) => reject(payload.error)));
       try {
         await consumer.connect();
