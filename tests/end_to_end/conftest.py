@@ -11,7 +11,9 @@ from tests.support.command_line import CommandLine, serving, working
 from tests.support.deployment import Deployment, deployed, settings_of
 
 
-@pytest.fixture(params=["memory+sqlite", "nats+sqlite", "nats+postgres", "redis+sqlite", "rabbitmq+postgres"])
+@pytest.fixture(
+    params=["memory+sqlite", "nats+sqlite", "nats+postgres", "redis+sqlite", "rabbitmq+postgres", "kafka+sqlite"]
+)
 def settings(request: pytest.FixtureRequest, tmp_path: Path, unique_name: str) -> Settings:
     """Settings of a deployment that the test has for itself: which bus, and which store."""
     bus, _, store = request.param.partition("+")

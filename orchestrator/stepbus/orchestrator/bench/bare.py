@@ -6,6 +6,7 @@ every worker must. Handlers, timeouts and retries are the library's.
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +22,7 @@ _HANDS = 4
 _BATCH = 256
 _RECEIVE_S = 1.0
 
+_PARTITION = re.compile(r"[0-9]+$")
 _TYPE = messages.StepCompleted.TYPE
 _DATASCHEMA = messages.StepCompleted.dataschema()
 _RESULT = orjson.dumps(PAYLOAD).decode()
@@ -73,4 +75,5 @@ class BareWorker:
 
 @lru_cache(maxsize=4096)
 def _channel(replyto: str) -> str:
-    return f"results.{replyto.rpartition('.')[2]}"
+    """Give the channel of an address, which ends with the partition whatever the broker puts before it."""
+    return f"results.{_PARTITION.findall(replyto)[0]}"

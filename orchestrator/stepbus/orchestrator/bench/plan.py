@@ -11,7 +11,15 @@ WorkerKind = Literal["bare", "library"]
 MEMORY = "memory"
 NATS = "nats"
 SQLITE = "sqlite"
+USUAL_PLACES = {
+    "kafka": "kafka://127.0.0.1:9092",
+    "rabbitmq": "amqp://guest:guest@127.0.0.1:5672/",
+    "redis": "redis://127.0.0.1:6379",
+}
+"""Where a broker of this machine is that nobody has moved, by the name of its kind."""
+
 _SHORTEST = 0.1
+_KINDS = {"amqp": "rabbitmq", "amqps": "rabbitmq", "rediss": "redis", "tls": "nats"}
 
 
 class Plan(BaseModel):
@@ -51,7 +59,8 @@ class Plan(BaseModel):
     @property
     def bus_kind(self) -> str:
         """Give the kind of the bus, without its place."""
-        return self.bus.partition(":")[0]
+        kind = self.bus.partition(":")[0]
+        return _KINDS.get(kind, kind)
 
     @property
     def store_kind(self) -> str:

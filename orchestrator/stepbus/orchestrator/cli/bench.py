@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from stepbus.orchestrator.bench import Plan, Unfinished, measure_apart
-from stepbus.orchestrator.bench.plan import MEMORY, NATS, SQLITE
+from stepbus.orchestrator.bench.plan import MEMORY, NATS, SQLITE, USUAL_PLACES
 from stepbus.orchestrator.bench.workloads import chosen
 from stepbus.orchestrator.bootstrap.settings import read_settings
 from stepbus.orchestrator.cli.configured import Set, assigned
@@ -31,6 +31,7 @@ _HEADS = (
     "CPU µs a step\ncoord worker broker",
     "MiB\ncoord worker broker",
 )
+_BUSES = "memory, nats, kafka, rabbitmq, redis or the URL of a broker"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -39,7 +40,11 @@ def bench(  # noqa: PLR0913 - each is an option
     workload: Annotated[Workload, typer.Argument(help="Which workload.")] = "all",
     *,
     bus: Annotated[
-        str, typer.Option(metavar="BUS", help="memory: all in one process; nats: a server of its own; or a URL.")
+        str,
+        typer.Option(
+            metavar="BUS",
+            help="memory: in one process; nats: a server of its own; kafka, rabbitmq, redis: this machine's; or a URL.",
+        ),
     ] = MEMORY,
     store: Annotated[str, typer.Option(metavar="STORE", help="sqlite, or the URL of a PostgreSQL database.")] = SQLITE,
     worker: Annotated[
@@ -74,7 +79,7 @@ def bench(  # noqa: PLR0913 - each is an option
     plans = [
         Plan(
             workload=name,
-            bus=_named(bus, (MEMORY, NATS), "--bus", "memory, nats or the URL of a broker"),
+            bus=USUAL_PLACES.get(bus) or _named(bus, (MEMORY, NATS), "--bus", _BUSES),
             store=_named(store, (SQLITE,), "--store", "sqlite or the URL of a database"),
             worker=worker,
             workers=workers,
