@@ -32,6 +32,7 @@ _HEADS = (
     "MiB\ncoord worker broker",
 )
 _BUSES = "memory, nats, kafka, rabbitmq, redis or the URL of a broker"
+_WHERE = "memory: in one process; nats: a server of its own; kafka, rabbitmq, redis: this machine's; or a URL."
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -39,13 +40,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*:")
 def bench(  # noqa: PLR0913 - each is an option
     workload: Annotated[Workload, typer.Argument(help="Which workload.")] = "all",
     *,
-    bus: Annotated[
-        str,
-        typer.Option(
-            metavar="BUS",
-            help="memory: in one process; nats: a server of its own; kafka, rabbitmq, redis: this machine's; or a URL.",
-        ),
-    ] = MEMORY,
+    bus: Annotated[str, typer.Option(metavar="BUS", help=_WHERE)] = MEMORY,
     store: Annotated[str, typer.Option(metavar="STORE", help="sqlite, or the URL of a PostgreSQL database.")] = SQLITE,
     worker: Annotated[
         Literal["bare", "library"],
