@@ -75,10 +75,19 @@ endif
 .PHONY: test
 test: .venv/.dev node-workers asyncapi-check ## run every test, with real servers
 	tools/provide.sh servers
-	for worker in $(NODE_WORKERS); do (cd "$$worker" && npm test --if-present); done
+	tools/workers.sh
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='contracts/*,orchestrator/stepbus/orchestrator/core/*' --fail-under=100
+
+.PHONY: workers
+workers: .venv/.dev node-workers ## build and test every reference worker whose toolchain is here, and say which are not
+	tools/workers.sh
+
+.PHONY: matrix
+matrix: .venv/.dev ## run every bus and store on its real server, and write docs/matrix.md
+	tools/provide.sh servers
+	$(BIN)/python -m tests.support.matrix
 
 .PHONY: check
 check: .venv/.dev ## check format, style, types, layers, schemas, packaging and changelog
