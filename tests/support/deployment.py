@@ -41,11 +41,13 @@ class Deployment:
             worker.handler(f"test.{name}")(handler)
         return worker
 
-    async def register(self, *steps: Mapping[str, Any], name: str = "example", **fields: Any) -> None:
+    async def register(
+        self, *steps: Mapping[str, Any], name: str = "example", force: bool = False, **fields: Any
+    ) -> None:
         """Register a template of the namespace `test`; a step is tried again soon and at once unless it says other."""
         defaults = {"timeout": "30s", "retry": {"max_attempts": 3, "initial": "10ms", "jitter": 0}}
         document = {"name": name, "namespace": "test", "version": "1.0.0", "defaults": defaults, "steps": list(steps)}
-        response = await self.http.post("/v1/templates", json={**document, **fields})
+        response = await self.http.post("/v1/templates", params={"force": force}, json={**document, **fields})
         assert response.is_success, response.text
 
     async def submit(self, template: str = "example", **fields: Any) -> str:

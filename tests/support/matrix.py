@@ -88,7 +88,7 @@ def versions_found() -> Mapping[str, str]:
 def main() -> int:
     """Run the tests and write the page; a test that fails leaves the page as it is."""
     counts = Counts()
-    code = pytest.main(["-q", "-p", "no:randomly", *TESTS], plugins=[counts])
+    code = pytest.main(["-q", "-n", "3", "--dist", "worksteal", *TESTS], plugins=[counts])
     if code == 0:
         PAGE.write_text(page(rows(sorted(counts.passed)), versions_found()))
     return int(code)

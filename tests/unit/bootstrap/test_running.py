@@ -56,7 +56,7 @@ async def test_two_processes_do_not_serve_from_one_folder(tmp_path: Path) -> Non
         ({}, ["conductor"], "settings.role"),
         ({"store": "mysql://nowhere"}, ["coordinator"], "settings.url"),
         ({"store": "nats://127.0.0.1:4222"}, ["coordinator"], "settings.store"),
-        ({"bus": "amqps://nowhere"}, ["coordinator"], "settings.url"),
+        ({"bus": "stomp://nowhere"}, ["coordinator"], "settings.url"),
         ({"bus": "sqlite:///nowhere/log.db"}, ["coordinator"], "settings.bus"),
     ],
 )

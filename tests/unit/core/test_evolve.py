@@ -159,6 +159,7 @@ def test_an_event_of_another_kind_of_stream_only_counts(event: type[e.Event]) ->
         e.MessageQuarantined: {"channel": "", "body": "", "headers": {}, "problems": ()},
         e.MessageResubmitted: {},
         e.AnswerIgnored: {"task_id": TASK_ID, "step": "a", "attempt": 1, "code": "", "reason": "", "answer_type": ""},
+        e.WorkerAnnounced: {"worker": "w-1", "handlers": ()},
     }
     before = after(*STARTED)
 

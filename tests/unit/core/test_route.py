@@ -74,6 +74,7 @@ SILENT = [
     e.TemplateRegistered(namespace="n", name="n", version="1.0.0", template_hash="", template={}),
     e.MessageResubmitted(),
     e.AnswerIgnored(task_id=TASK_ID, step="a", attempt=1, code="c", reason="r", answer_type="t"),
+    e.WorkerAnnounced(worker="w-1", handlers=()),
 ]
 
 
