@@ -18,10 +18,15 @@ BUSES = ("memory", "nats", "kafka", "rabbitmq", "redis")
 STORES = ("memory", "sqlite", "postgres")
 TESTS = ("tests/conformance", "tests/fault")
 SUITES: Mapping[str, Sequence[str]] = {
-    "conformance": (r"conformance/test_{bus}_\w+\.py",),
-    "outages": (r"fault/test_{bus}_outages\.py", r"fault/test_broker_killed\.py.*\[{bus}\b"),
+    "conformance": (r"conformance/test_{bus}_(bus|embedded|limits)\.py",),
+    "outages": (
+        r"fault/test_{bus}_\w+\.py",
+        r"fault/test_broker_(killed|emptied)\.py.*[\[-]{bus}\b",
+        r"fault/test_broker_outages\.py::Test(?i:{bus})Outages",
+    ),
     "differential, SQLite": (r"fault/test_differential\.py.*\[sqlite-{bus}\b",),
     "differential, PostgreSQL": (r"fault/test_differential\.py.*\[postgres-{bus}\b",),
+    "messages by hand": (r"fault/test_messages_by_hand\.py.*\[{bus}\b",),
     "several coordinators": (r"fault/test_several_coordinators\.py.*[\[-]{bus}\b",),
 }
 
