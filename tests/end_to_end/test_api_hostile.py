@@ -5,7 +5,6 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -14,7 +13,7 @@ import pytest_asyncio
 from stepbus.projections.queries.paging import Order, write_cursor
 from tests.support.api import Stage, staged
 
-TASK = str(uuid4())
+TASK = "0192b7c4-0000-7000-8000-0000000000f0"
 DEEP = '{"template": "x", "context": ' + '{"a":' * 80 + "1" + "}" * 80 + "}"
 
 
