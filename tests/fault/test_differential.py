@@ -49,7 +49,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield store
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_story_has_the_history_that_the_model_gives_it(seed: int, store: EventStore, open_bus: OpenBus) -> None:
     story = Story.of(seed)

@@ -23,7 +23,7 @@ from tests.support.world import cloud_event
 PARTITIONS = 4
 RESULTS = tuple(f"results.{number}" for number in range(PARTITIONS))
 QUEUE = "differential"
-PATIENCE_S = 90.0
+PATIENCE_S = 150.0
 _LONGEST_DELAY_S = 0.03
 _BATCH = 20
 

@@ -59,7 +59,8 @@ class Commits:
                 await consumer.commit(self._of_topic(offsets))
         except (*FAILURES, RuntimeError) as error:
             _log.debug("acks came too late for %s: %r", self._place.topic, error)
-        await end(consumer)
+        finally:
+            await end(consumer)
 
     def _of_topic(self, offsets: Mapping[int, int]) -> dict[TopicPartition, int]:
         return {TopicPartition(self._place.topic, number): offset for number, offset in offsets.items()}

@@ -64,9 +64,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._connection.demand()
                 try:
                     await self._begin()
-                except FAILURES as error:
-                    await self._end()
-                    raise BusUnavailable(f"expected to read {self._place.topic}, but {error!r}") from error
+                except BaseException as error:
+                    await self._end()  # also where whoever waited for it was cancelled
+                    if isinstance(error, FAILURES):
+                        raise BusUnavailable(f"expected to read {self._place.topic}, but {error!r}") from error
+                    raise
                 self._running = asyncio.create_task(self._run())
             self._hands.add(hand)
             self._changed.set()
