@@ -1,14 +1,12 @@
 """What a `nats:` URL says."""
 
-import re
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult
 
 from stepbus.contracts.problems import refuse
+from stepbus.contracts.urls import address_of, options_of, seconds, shown, split_of
 
 OPTIONS = ("ack_wait", "connect_timeout", "replicas", "tls_ca")
 DEFAULT_PORT = 4222
@@ -42,9 +40,9 @@ def parse(url: str) -> NatsSettings:
         Refused: the URL names no host, or holds something that is not known.
     """
     split = _split(url)
-    options = _options(split.query)
+    options = options_of(split.query, OPTIONS)
     credentials, _, hosts = split.netloc.rpartition("@")
-    addresses = [_address(host) for host in hosts.split(",")]
+    addresses = [shown(address_of(host, DEFAULT_PORT, "nats://host:4222")) for host in hosts.split(",")]
     user = f"{credentials}@" if credentials else ""
     is_tls = split.scheme == "tls"
     if "tls_ca" in options and not is_tls:
@@ -54,56 +52,19 @@ def parse(url: str) -> NatsSettings:
         hosts=", ".join(addresses),
         is_tls=is_tls,
         tls_ca=Path(options["tls_ca"]) if "tls_ca" in options else None,
-        connect_timeout_s=_positive(options, "connect_timeout", 5.0),
-        ack_wait_s=_positive(options, "ack_wait", 30.0),
+        connect_timeout_s=seconds(options, "connect_timeout", 5.0),
+        ack_wait_s=seconds(options, "ack_wait", 30.0),
         replicas=_replicas(options.get("replicas", "1")),
     )
 
 
 def _split(url: str) -> SplitResult:
-    scheme, _, rest = url.partition("://")
-    hosts = re.split(r"[/?#]", rest, maxsplit=1)[0]  # several hosts are not what urlsplit calls a netloc
-    split = urlsplit(f"{scheme}://{rest[len(hosts) :]}")._replace(netloc=hosts)
+    split = split_of(url)
     if split.scheme not in {"nats", "tls"}:
         raise refuse("settings.url", f"expected a URL that begins with nats:// or tls://, found {split.scheme!r}")
     if split.path.strip("/") or split.fragment:
         raise refuse("settings.url", "expected a URL of hosts and options only, found a path or a fragment")
     return split
-
-
-def _address(host: str) -> str:
-    try:
-        parts = urlsplit(f"//{host}")
-        name, port = parts.hostname, parts.port or DEFAULT_PORT
-    except ValueError as error:
-        raise refuse("settings.url", f"expected host:port, found {host!r}: {error}") from error
-    if not name:
-        raise refuse("settings.url", "expected a host, as in nats://host:4222, found none")
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-
-
-def _options(query: str) -> Mapping[str, str]:
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in OPTIONS:
-            raise refuse("settings.unknown_option", f"expected one of {', '.join(OPTIONS)}, found {name!r}")
-        if name in options:
-            raise refuse("settings.repeated_option", f"expected {name!r} once, found it again")
-        options[name] = value
-    return options
-
-
-def _positive(options: Mapping[str, str], name: str, default: float) -> float:
-    text = options.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not isfinite(value) or value <= 0:
-        raise refuse("settings.option", f"expected {name!r} to be a number of seconds above 0, found {text!r}")
-    return value
 
 
 def _replicas(text: str) -> int:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stepbus.contracts.problems import refuse
+from stepbus.contracts.urls import options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +29,4 @@ def parts_of(url: str, known: Collection[str]) -> UrlParts:
         raise refuse("settings.url", f"expected a URL, but {error}") from error
     if split.fragment:
         raise refuse("settings.url", f"expected no fragment, found {split.fragment!r}")
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(split.query, keep_blank_values=True):
-        if name not in known:
-            expected = f"one of {', '.join(sorted(known))}" if known else "no options"
-            raise refuse("settings.unknown_option", f"expected {expected}, found {name!r}")
-        if name in options:
-            raise refuse("settings.repeated_option", f"expected {name!r} once, found it again")
-        options[name] = value
-    return UrlParts(split.netloc, unquote(split.path), options)
-
-
-def positive_number(parts: UrlParts, name: str, default: float) -> float:
-    """Give an option that is a number above 0.
-
-    Raises:
-        Refused: it is something else.
-    """
-    text = parts.options.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not isfinite(value) or value <= 0:
-        raise refuse("settings.option", f"expected {name!r} to be a number above 0, found {text!r}")
-    return value
+    return UrlParts(split.netloc, unquote(split.path), options_of(split.query, known))

@@ -1,15 +1,17 @@
 """What a `redis:` URL says."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from stepbus.contracts.problems import refuse
+from stepbus.contracts.urls import address_of, options_of, seconds, shown, whole
 
 OPTIONS = ("ack_wait", "connect_timeout", "max_message", "tls_ca")
 DEFAULT_PORT = 6379
+
+_LARGEST = 512 * 1024 * 1024
+"""What a Redis server takes unless it is told otherwise, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class RedisSettings:
     @property
     def host_and_port(self) -> str:
         """Give the server's address as it is shown."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return shown((self.host, self.port))
 
 
 def parse(url: str) -> RedisSettings:
@@ -48,7 +50,7 @@ def parse(url: str) -> RedisSettings:
         raise refuse("settings.url", f"expected a URL that begins with redis:// or rediss://, found {split.scheme!r}")
     if split.fragment:
         raise refuse("settings.url", "expected a URL of host, database and options only, found a fragment")
-    options = _options(split.query)
+    options = options_of(split.query, OPTIONS)
     is_tls = split.scheme == "rediss"
     if "tls_ca" in options and not is_tls:
         raise refuse("settings.option", "expected tls_ca only beside rediss://, found it beside redis://")
@@ -61,9 +63,9 @@ def parse(url: str) -> RedisSettings:
         password=unquote(split.password) if split.password else None,
         is_tls=is_tls,
         tls_ca=Path(options["tls_ca"]) if "tls_ca" in options else None,
-        connect_timeout_s=_seconds(options, "connect_timeout", 5.0),
-        ack_wait_s=_seconds(options, "ack_wait", 30.0),
-        max_message_bytes=_bytes(options.get("max_message", str(1024 * 1024))),
+        connect_timeout_s=seconds(options, "connect_timeout", 5.0),
+        ack_wait_s=seconds(options, "ack_wait", 30.0),
+        max_message_bytes=whole(options, "max_message", 1024 * 1024, 1, _LARGEST, "bytes"),
     )
 
 
@@ -71,13 +73,7 @@ def _address(split: SplitResult) -> tuple[str, int]:
     hosts = split.netloc.rpartition("@")[2]
     if "," in hosts:
         raise refuse("settings.url", f"expected one host, found {hosts!r}")
-    try:
-        host, port = split.hostname, split.port or DEFAULT_PORT
-    except ValueError as error:
-        raise refuse("settings.url", f"expected host:port, found {hosts!r}: {error}") from error
-    if not host:
-        raise refuse("settings.url", "expected a host, as in redis://host:6379, found none")
-    return host, port
+    return address_of(hosts, DEFAULT_PORT, "redis://host:6379")
 
 
 def _database(path: str) -> int:
@@ -85,34 +81,3 @@ def _database(path: str) -> int:
     if text and not (text.isascii() and text.isdigit() and len(text) <= 4):  # noqa: PLR2004 - more than any server has
         raise refuse("settings.url", f"expected the number of a database after the host, found {text!r}")
     return int(text or "0")
-
-
-def _options(query: str) -> Mapping[str, str]:
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in OPTIONS:
-            raise refuse("settings.unknown_option", f"expected one of {', '.join(OPTIONS)}, found {name!r}")
-        if name in options:
-            raise refuse("settings.repeated_option", f"expected {name!r} once, found it again")
-        options[name] = value
-    return options
-
-
-def _seconds(options: Mapping[str, str], name: str, default: float) -> float:
-    text = options.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not isfinite(value) or value <= 0:
-        raise refuse("settings.option", f"expected {name!r} to be a number of seconds above 0, found {text!r}")
-    return value
-
-
-def _bytes(text: str) -> int:
-    most = 512 * 1024 * 1024  # what a Redis server takes unless it is told otherwise
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= most):
-        raise refuse("settings.option", f"expected 'max_message' to be 1 to {most} bytes, found {text!r}")
-    return int(text)

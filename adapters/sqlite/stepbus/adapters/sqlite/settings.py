@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepbus.adapters.recorders.urls import parts_of, positive_number
+from stepbus.adapters.recorders.urls import parts_of
 from stepbus.contracts.problems import refuse
+from stepbus.contracts.urls import positive
 
 KNOWN = ("busy_timeout_s",)
 BUSY_TIMEOUT_S = 5.0
@@ -32,5 +33,5 @@ def parse(url: str) -> SqliteSettings:
     return SqliteSettings(
         log=path,
         views=path.with_name(f"{path.stem}-views.db"),
-        busy_timeout_s=positive_number(parts, "busy_timeout_s", default=BUSY_TIMEOUT_S),
+        busy_timeout_s=positive(parts.options, "busy_timeout_s", BUSY_TIMEOUT_S),
     )
