@@ -1,7 +1,5 @@
 """The bus on NATS against the suite of its port, and what only a NATS server can be: of another make, full, locked."""
 
-import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Sent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.plain_servers import certify, running_at
 from tools.servers.kinds import free_port
 
 
@@ -292,16 +291,6 @@ async def test_a_server_with_tls_is_reached_and_checked(tmp_path: Path, unique_n
             await open_bus(f"{url.replace('nats://', 'tls://')}?connect_timeout=0.2", BusSettings(unique_name))
 
 
-async def certify(certificate: Path, key: Path) -> None:
-    """Write a certificate of this machine for itself."""
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
-    names = ("-addext", "subjectAltName=IP:127.0.0.1")
-    making = await asyncio.create_subprocess_exec(
-        *command, *names, "-keyout", str(key), "-out", str(certificate), stderr=subprocess.DEVNULL
-    )
-    assert await making.wait() == 0
-
-
 async def test_a_server_that_is_not_there_is_named(unique_name: str) -> None:
     port = free_port()
 
@@ -322,28 +311,11 @@ async def test_of_several_servers_the_one_that_answers_is_taken(nats_url: str, u
 async def plain_server(folder: Path, *options: str) -> AsyncIterator[str]:
     """Give the URL of a server that is run with these options."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
+    async with running_at(
+        port,
         *(BINARY, "--addr", "127.0.0.1", "--port", str(port), "--store_dir", str(folder), *options),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        await wait_until(lambda: listens(port))
+    ):
         yield f"nats://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
 
 
 async def test_who_takes_a_partition_has_at_once_what_another_reader_of_it_has_not_acked(

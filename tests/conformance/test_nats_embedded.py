@@ -14,6 +14,7 @@ from stepbus.adapters.nats.embedded import BINARY, EmbeddedServer
 from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.plain_servers import listens
 from tools.servers.kinds import free_port
 
 PARENT = """
@@ -34,16 +35,6 @@ async def open_bus(url: str) -> Bus:
     bus = connect(url).bus
     assert bus is not None
     return await bus(BusSettings())
-
-
-async def listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
 
 
 async def is_silent(port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     refusal,
 )
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.plain_servers import certify
 from tools.servers.kinds import free_port
 
 
@@ -301,16 +301,6 @@ async def test_a_server_with_tls_is_reached_and_checked(
 
         with pytest.raises(BusUnavailable, match="certificate verify failed"):
             await open_bus(f"amqps://127.0.0.1:{port}?connect_timeout=60", BusSettings(unique_name))
-
-
-async def certify(certificate: Path, key: Path) -> None:
-    """Write a certificate of this machine for itself."""
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
-    names = ("-addext", "subjectAltName=IP:127.0.0.1")
-    making = await asyncio.create_subprocess_exec(
-        *command, *names, "-keyout", str(key), "-out", str(certificate), stderr=subprocess.DEVNULL
-    )
-    assert await making.wait() == 0
 
 
 @asynccontextmanager

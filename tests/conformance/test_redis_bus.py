@@ -1,7 +1,6 @@
 """The bus on Redis against the suite of its port, and what only a Redis server can be: of another make, full, weak."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.plain_servers import certify, running_at
 from tools.servers.kinds import free_port
 from tools.servers.kinds.kind import find_binary
 
@@ -488,16 +488,6 @@ async def test_a_server_with_tls_is_reached_and_checked(tmp_path: Path) -> None:
             await open_bus(f"{url}?connect_timeout=0.2", BusSettings())
 
 
-async def certify(certificate: Path, key: Path) -> None:
-    """Write a certificate of this machine for itself."""
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
-    names = ("-addext", "subjectAltName=IP:127.0.0.1")
-    making = await asyncio.create_subprocess_exec(
-        *command, *names, "-keyout", str(key), "-out", str(certificate), stderr=subprocess.DEVNULL
-    )
-    assert await making.wait() == 0
-
-
 async def test_a_server_that_is_not_there_is_named(unique_name: str) -> None:
     port = free_port()
 
@@ -511,27 +501,10 @@ async def plain_server(folder: Path, *options: str, is_tls: bool = False) -> Asy
     port = free_port()
     ports = ("--port", "0", "--tls-port", str(port)) if is_tls else ("--port", str(port))
     kept = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir", str(folder))
-    process = await asyncio.create_subprocess_exec(
+    async with running_at(
+        port,
         *(find_binary("redis-server", hint="from the machine's packages"), "--bind", "127.0.0.1", *ports),
         *kept,
         *options,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        await wait_until(lambda: listens(port))
+    ):
         yield f"{'rediss' if is_tls else 'redis'}://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True

@@ -4,31 +4,28 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from time import monotonic
 
 import pytest
 import pytest_asyncio
 
 from stepbus.adapters.kafka import connect
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support import outages
+from tests.support.outages import demand_that_kills_lose_nothing, is_away, is_stopped, opened_bus
 from tools.servers import Server
 
 SETTINGS = BusSettings(prefix="outage", publish_timeout_s=2.0)
 
+send_until_confirmed = partial(outages.send_until_confirmed, back_within_s=60)
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Bus]:
-    open_bus = connect(f"{url}?ack_wait=5&session_timeout=6&connect_timeout=30&partitions=4").bus
-    assert open_bus is not None
-    bus = await open_bus(SETTINGS)
-    try:
-        yield bus
-    finally:
-        await bus.close()
+
+def opened(url: str) -> AbstractAsyncContextManager[Bus]:
+    return opened_bus(connect, f"{url}?ack_wait=5&session_timeout=6&connect_timeout=30&partitions=4", SETTINGS)
 
 
 @pytest_asyncio.fixture
@@ -39,50 +36,8 @@ async def bus(own_kafka: Server) -> AsyncIterator[Bus]:
         yield bus
 
 
-async def send_until_confirmed(bus: Bus, outgoing: list[Outgoing]) -> None:
-    """Send as the relay does: what was not confirmed again, under the same id."""
-    while outgoing:
-        answers = await bus.publish(outgoing)
-        outgoing = [one for one, answer in zip(outgoing, answers, strict=True) if answer != Sent()]
-        if outgoing:
-            await wait_until(bus.connected, within_s=60)
-
-
-async def is_away(bus: Bus) -> bool:
-    return not await bus.connected()
-
-
 async def test_nothing_confirmed_is_lost_when_the_broker_is_killed_again_and_again(own_kafka: Server, bus: Bus) -> None:
-    count = 6000
-    received: set[bytes] = set()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for first in range(1, count + 1, 50):
-            of_many_tasks = [message(number, "jobs.a") for number in range(first, first + 50)]
-            for one in of_many_tasks:
-                one.key = one.id
-            await send_until_confirmed(bus, of_many_tasks)
-            sent += 50
-
-    async def take() -> None:
-        reader = await bus.subscribe("jobs.a", in_hand=200)
-        while len(received) < count:
-            deliveries = await reader.receive(100, 1.0)
-            received.update(bodies(deliveries))
-            await reader.ack(deliveries)
-
-    async def kill() -> None:
-        for share in (0.2, 0.5, 0.8):
-            await wait_until(lambda share=share: sent >= share * count, within_s=60)  # type: ignore[misc]
-            await asyncio.to_thread(own_kafka.kill)
-            await asyncio.to_thread(own_kafka.start)
-
-    async with asyncio.timeout(200):
-        await asyncio.gather(send(), take(), kill())
-
-    assert received == {message(number).body for number in range(1, count + 1)}
+    await demand_that_kills_lose_nothing(own_kafka, bus, within_s=200, send=send_until_confirmed, of_many_tasks=True)
 
 
 async def test_acks_are_not_forgotten_when_the_broker_is_killed(own_kafka: Server, bus: Bus) -> None:
@@ -99,11 +54,6 @@ async def test_acks_are_not_forgotten_when_the_broker_is_killed(own_kafka: Serve
 
     async with opened(own_kafka.url) as another:
         assert bodies(await receive(await another.subscribe("jobs.a"))) == [b"body 20"]
-
-
-def is_stopped(pid: int) -> bool:
-    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) <= {"T"}
 
 
 async def test_what_is_in_flight_is_answered_for_when_the_broker_dies(own_kafka: Server, bus: Bus) -> None:

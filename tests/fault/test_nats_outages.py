@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from time import monotonic
 
@@ -15,23 +15,17 @@ import pytest_asyncio
 
 from stepbus.adapters.nats import connect, connection, subscription, topology
 from stepbus.adapters.nats.embedded import EmbeddedServer
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.outages import demand_that_kills_lose_nothing, is_away, is_stopped, opened_bus, send_until_confirmed
 from tools.servers import Server
 
 SETTINGS = BusSettings(prefix="outage", publish_timeout_s=2.0)
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Bus]:
-    open_bus = connect(f"{url}?ack_wait=2").bus
-    assert open_bus is not None
-    bus = await open_bus(SETTINGS)
-    try:
-        yield bus
-    finally:
-        await bus.close()
+def opened(url: str) -> AbstractAsyncContextManager[Bus]:
+    return opened_bus(connect, f"{url}?ack_wait=2", SETTINGS)
 
 
 @pytest_asyncio.fixture
@@ -42,48 +36,8 @@ async def bus(own_nats: Server) -> AsyncIterator[Bus]:
         yield bus
 
 
-async def send_until_confirmed(bus: Bus, outgoing: list[Outgoing]) -> None:
-    """Send as the relay does: what was not confirmed again, under the same id."""
-    while outgoing:
-        answers = await bus.publish(outgoing)
-        outgoing = [one for one, answer in zip(outgoing, answers, strict=True) if answer != Sent()]
-        if outgoing:
-            await wait_until(bus.connected, within_s=30)
-
-
 async def test_nothing_confirmed_is_lost_when_the_server_is_killed_again_and_again(own_nats: Server, bus: Bus) -> None:
-    count = 6000
-    received: set[bytes] = set()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for first in range(1, count + 1, 50):
-            await send_until_confirmed(bus, [message(number, "jobs.a") for number in range(first, first + 50)])
-            sent += 50
-
-    async def take() -> None:
-        reader = await bus.subscribe("jobs.a", in_hand=200)
-        while len(received) < count:
-            deliveries = await reader.receive(100, 1.0)
-            received.update(bodies(deliveries))
-            await reader.ack(deliveries)
-
-    async def kill() -> None:
-        for share in (0.2, 0.5, 0.8):
-            await wait_until(lambda share=share: sent >= share * count, within_s=60)  # type: ignore[misc]
-            await asyncio.to_thread(own_nats.kill)
-            await asyncio.to_thread(own_nats.start)
-
-    async with asyncio.timeout(100):
-        await asyncio.gather(send(), take(), kill())
-
-    assert received == {message(number).body for number in range(1, count + 1)}
-
-
-def is_stopped(pid: int) -> bool:
-    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) <= {"T"}
+    await demand_that_kills_lose_nothing(own_nats, bus, within_s=100)
 
 
 async def test_what_is_in_flight_is_answered_for_when_the_connection_is_lost(own_nats: Server, bus: Bus) -> None:
@@ -123,10 +77,6 @@ async def test_while_the_server_is_away_nothing_is_sent_nor_received_and_then_al
     await publish(bus, message(2, "jobs.a"), message(2, "events"))
     assert bodies(await receive(reader)) == [b"body 2"]
     assert bodies(await receive(listener)) == [b"body 2"]
-
-
-async def is_away(bus: Bus) -> bool:
-    return not await bus.connected()
 
 
 async def test_what_was_fetched_before_an_outage_can_be_acked_after_it(own_nats: Server, bus: Bus) -> None:

@@ -5,7 +5,8 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -14,23 +15,20 @@ import pytest
 import pytest_asyncio
 
 from stepbus.adapters.rabbitmq import connect
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support import outages
+from tests.support.outages import demand_that_kills_lose_nothing, is_away, is_stopped, opened_bus
 from tools.servers import Server
 
 SETTINGS = BusSettings(prefix="outage", partitions=2, publish_timeout_s=2.0)
 
+send_until_confirmed = partial(outages.send_until_confirmed, back_within_s=60, within_s=60)
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Bus]:
-    open_bus = connect(f"{url}?ack_wait=2").bus
-    assert open_bus is not None
-    bus = await open_bus(SETTINGS)
-    try:
-        yield bus
-    finally:
-        await bus.close()
+
+def opened(url: str) -> AbstractAsyncContextManager[Bus]:
+    return opened_bus(connect, f"{url}?ack_wait=2", SETTINGS)
 
 
 @pytest_asyncio.fixture
@@ -49,50 +47,10 @@ async def settle(bus: Bus) -> None:
     await reader.close()
 
 
-async def send_until_confirmed(bus: Bus, outgoing: list[Outgoing]) -> None:
-    """Send as the relay does: what was not confirmed again, under the same id."""
-    async with asyncio.timeout(60):
-        while outgoing:
-            answers = await bus.publish(outgoing)
-            outgoing = [one for one, answer in zip(outgoing, answers, strict=True) if answer != Sent()]
-            if outgoing:
-                await wait_until(bus.connected, within_s=60)
-
-
-async def is_away(bus: Bus) -> bool:
-    return not await bus.connected()
-
-
 async def test_nothing_confirmed_is_lost_when_the_server_is_killed_again_and_again(
     own_rabbitmq: Server, bus: Bus
 ) -> None:
-    count = 6000
-    received: set[bytes] = set()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for first in range(1, count + 1, 50):
-            await send_until_confirmed(bus, [message(number, "jobs.a") for number in range(first, first + 50)])
-            sent += 50
-
-    async def take() -> None:
-        reader = await bus.subscribe("jobs.a", in_hand=200)
-        while len(received) < count:
-            deliveries = await reader.receive(100, 1.0)
-            received.update(bodies(deliveries))
-            await reader.ack(deliveries)
-
-    async def kill() -> None:
-        for share in (0.2, 0.5, 0.8):
-            await wait_until(lambda share=share: sent >= share * count, within_s=60)  # type: ignore[misc]
-            await asyncio.to_thread(own_rabbitmq.kill)
-            await asyncio.to_thread(own_rabbitmq.start)
-
-    async with asyncio.timeout(150):
-        await asyncio.gather(send(), take(), kill())
-
-    assert received == {message(number).body for number in range(1, count + 1)}
+    await demand_that_kills_lose_nothing(own_rabbitmq, bus, within_s=150, send=send_until_confirmed)
 
 
 def pids_of(server: Server) -> list[int]:
@@ -111,11 +69,6 @@ def session_of(stat: Path) -> int:
 def signal_all(server: Server, number: signal.Signals) -> None:
     for pid in pids_of(server):
         os.kill(pid, number)
-
-
-def is_stopped(pid: int) -> bool:
-    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) <= {"T"}
 
 
 async def freeze(server: Server) -> None:

@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 
 import pytest
@@ -14,23 +13,17 @@ from redis.asyncio import Redis
 
 from stepbus.adapters.redis import connect, connection
 from stepbus.adapters.redis import reader as reading
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
+from tests.support.outages import demand_that_kills_lose_nothing, is_away, is_stopped, opened_bus, send_until_confirmed
 from tools.servers import Server
 
 SETTINGS = BusSettings(prefix="outage", publish_timeout_s=2.0)
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Bus]:
-    open_bus = connect(f"{url}?ack_wait=2").bus
-    assert open_bus is not None
-    bus = await open_bus(SETTINGS)
-    try:
-        yield bus
-    finally:
-        await bus.close()
+def opened(url: str) -> AbstractAsyncContextManager[Bus]:
+    return opened_bus(connect, f"{url}?ack_wait=2", SETTINGS)
 
 
 @pytest_asyncio.fixture
@@ -41,52 +34,13 @@ async def bus(own_redis: Server) -> AsyncIterator[Bus]:
         yield bus
 
 
-async def send_until_confirmed(bus: Bus, outgoing: list[Outgoing]) -> None:
-    """Send as the relay does: what was not confirmed again, under the same id."""
-    while outgoing:
-        answers = await bus.publish(outgoing)
-        outgoing = [one for one, answer in zip(outgoing, answers, strict=True) if answer != Sent()]
-        if outgoing:
-            await wait_until(bus.connected, within_s=30)
-
-
-async def is_away(bus: Bus) -> bool:
-    return not await bus.connected()
-
-
 async def is_length(server: Server, stream: str, expected: int) -> bool:
     async with Redis.from_url(server.url) as client:
         return int(await client.xlen(stream)) == expected
 
 
 async def test_nothing_confirmed_is_lost_when_the_server_is_killed_again_and_again(own_redis: Server, bus: Bus) -> None:
-    count = 6000
-    received: set[bytes] = set()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for first in range(1, count + 1, 50):
-            await send_until_confirmed(bus, [message(number, "jobs.a") for number in range(first, first + 50)])
-            sent += 50
-
-    async def take() -> None:
-        reader = await bus.subscribe("jobs.a", in_hand=200)
-        while len(received) < count:
-            deliveries = await reader.receive(100, 1.0)
-            received.update(bodies(deliveries))
-            await reader.ack(deliveries)
-
-    async def kill() -> None:
-        for share in (0.2, 0.5, 0.8):
-            await wait_until(lambda share=share: sent >= share * count, within_s=60)  # type: ignore[misc]
-            await asyncio.to_thread(own_redis.kill)
-            await asyncio.to_thread(own_redis.start)
-
-    async with asyncio.timeout(100):
-        await asyncio.gather(send(), take(), kill())
-
-    assert received == {message(number).body for number in range(1, count + 1)}
+    await demand_that_kills_lose_nothing(own_redis, bus, within_s=100)
 
 
 async def test_what_was_confirmed_is_known_by_its_id_after_a_kill(own_redis: Server, bus: Bus) -> None:
@@ -110,11 +64,6 @@ async def test_what_was_out_when_the_server_was_killed_comes_again_and_says_so(o
 
     [again] = await receive(reader)
     assert (again.body, again.count) == (b"body 1", 2)
-
-
-def is_stopped(pid: int) -> bool:
-    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) <= {"T"}
 
 
 async def test_what_is_in_flight_is_answered_for_when_the_connection_is_lost(own_redis: Server, bus: Bus) -> None:
