@@ -70,7 +70,8 @@ def run_in_copy(copy: Path, code: str, *arguments: str) -> subprocess.CompletedP
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command with its standard error in its output."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    environment = {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
     return subprocess.run(
         command,
         cwd=folder,
