@@ -13,7 +13,7 @@ from tests.support.command_line import ROOT, environment
 SHIPS = {"nats": "typescript-1: node", "kafka": "typescript-1: node", "rabbitmq": "typescript-1: node"}
 
 
-@pytest.mark.parametrize("kind", ["nats", "rabbitmq", "redis"])
+@pytest.mark.parametrize("kind", ["nats", "kafka", "rabbitmq", "redis"])
 def test_the_demo_ends_alike_on_every_broker(kind: str, request: pytest.FixtureRequest) -> None:
     url: str = request.getfixturevalue(f"{kind}_url")
     typescript.build()
