@@ -1,6 +1,5 @@
 """Workers that pass every rule: the Python library on other buses than NATS, the TypeScript worker on NATS."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from stepbus.orchestrator.testing.worker_kit import RULES
 from tests.support.conforming import Ran, conform, redelivering_soon
-from tests.support.typescript import PATH, WORKER, build
 
 pytestmark = pytest.mark.timeout(300)  # a whole trial, after the start of a server
 
@@ -30,14 +28,5 @@ async def test_the_python_library_passes_on_every_bus(
     variables = f"PROBE_EFFECTS={tmp_path / 'effects'} STEPBUS_BUS='{redelivering_soon(url)}'"
 
     ran = await conform(url, unique_name, "--command", f"env {variables} {LIBRARY}", "--json")
-
-    assert passed(ran) == ALL
-
-
-async def test_the_typescript_worker_passes(nats_url: str, unique_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    build()
-    monkeypatch.setitem(os.environ, "PATH", PATH)
-
-    ran = await conform(nats_url, unique_name, "--command", f"node {WORKER / 'dist' / 'src' / 'main.js'}", "--json")
 
     assert passed(ran) == ALL

@@ -64,8 +64,8 @@ def page(passed: Mapping[str, Mapping[str, int]], versions: Mapping[str, str]) -
     lines = [
         "# What was run on what",
         "",
-        "Each number is of tests that passed against a real server of this version, in one run. `make matrix` runs them",
-        "and writes this page; a test sees that none is missing.",
+        "Each number is of tests that passed against a real server of this version, in one run. `make matrix` runs",
+        "them and writes this page; a test sees that none is missing.",
         "",
         "## Buses",
         "",
