@@ -15,6 +15,9 @@ import pytest
 import pytest_asyncio
 
 from stepbus.adapters.rabbitmq import connect
+from stepbus.adapters.rabbitmq.connection import Connection
+from stepbus.adapters.rabbitmq.settings import parse
+from stepbus.adapters.rabbitmq.wire import Wire
 from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, NotSent
 from stepbus.orchestrator.testing.bus_suite.bench import bodies, message, messages, publish, receive, refusal
 from stepbus.orchestrator.testing.waiting import wait_until
@@ -231,6 +234,41 @@ async def open_for_a_moment(url: str) -> bool:
     is_connected = await bus.connected()
     await bus.close()
     return is_connected
+
+
+class Told:
+    """Counts how often it was told to begin on a new connection."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def attach(self, wire: Wire) -> None:
+        del wire
+        self.times += 1
+
+    def detach(self) -> None:
+        pass
+
+
+async def test_who_begins_while_a_connection_returns_is_not_told_to_begin_again(own_rabbitmq: Server) -> None:
+    before, gone, meanwhile = Told(), Told(), Told()
+    connection = Connection(parse(own_rabbitmq.url))
+
+    async def return_slowly() -> None:
+        connection.link(meanwhile)  # as a reader does that begins at once, since there is a connection
+        connection.unlink(gone)
+        await asyncio.sleep(0.1)
+
+    await connection.open()
+    connection.on_return = return_slowly
+    connection.link(before)
+    connection.link(gone)
+    await asyncio.to_thread(own_rabbitmq.kill)
+    await asyncio.to_thread(own_rabbitmq.start)
+
+    await wait_until(lambda: before.times == 1, within_s=60)
+    assert (gone.times, meanwhile.times) == (0, 0)
+    await connection.close()
 
 
 async def test_an_outage_is_told_in_few_words(own_rabbitmq: Server, bus: Bus, caplog: pytest.LogCaptureFixture) -> None:

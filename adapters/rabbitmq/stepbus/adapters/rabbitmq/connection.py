@@ -148,13 +148,14 @@ class Connection:
                 _log.debug("RabbitMQ at %s is not back yet: %s", self._settings.hosts, _text(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
-        wire = self.wire
+        wire, waiting = self.wire, tuple(self._linked)  # who links from here on begins on this wire by itself
         _log.warning("connected to RabbitMQ at %s again", self._settings.hosts)
         if self.on_return is not None:
             await self.on_return()
         if self.wire is wire:
-            for linked in tuple(self._linked):
-                linked.attach(wire)
+            for linked in waiting:
+                if linked in self._linked:
+                    linked.attach(wire)
 
 
 def _text(error: BaseException) -> str:

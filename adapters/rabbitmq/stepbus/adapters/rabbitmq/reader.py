@@ -47,7 +47,7 @@ class Reader(ABC):
         try:
             await self._begin(wire)
         except BaseException as error:
-            self._connection.unlink(self)
+            await self.stop()
             if isinstance(error, ChannelClosed):
                 raise BusUnavailable(f"expected to read {self._name}, but RabbitMQ says: {error}") from error
             raise
