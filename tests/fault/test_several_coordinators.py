@@ -36,13 +36,9 @@ EVERY_S = 0.06
 ENDS_WITHIN_S = 60.0
 MOVES_WITHIN_S = 5.0
 FROZEN_S = 20.0
-LIMITS_S = {
-    ("kafka", "killed"): (MOVES_WITHIN_S, 10 + MOVES_WITHIN_S),
-    ("kafka", "frozen"): (MOVES_WITHIN_S, 10 + MOVES_WITHIN_S),
-    ("amqp", "frozen"): (FROZEN_S + MOVES_WITHIN_S, FROZEN_S + MOVES_WITHIN_S),
-}
-"""Where the broker learns late that a reader is gone: how long a task may stand still, and a request may wait. Kafka
-takes a member of a group for alive for 10 s; RabbitMQ gives a hung reader messages until its heartbeats are missed."""
+ACCEPTED_WITHIN_S = {"kafka": 6 + MOVES_WITHIN_S}
+"""How long a request may wait where the broker learns late that a reader is gone: Kafka lets none be taken for gone
+sooner than after 6 s. Tasks do not wait for that: the results are shared out by leases."""
 OVER = (e.TaskCompleted, e.TaskFailed, e.TaskCancelled)
 
 
@@ -177,7 +173,6 @@ async def test_the_work_of_a_coordinator_that_is_gone_moves_on_and_none_of_it_is
     assert all(isinstance(history[-1][1], e.TaskCompleted) for history in found.values())
     demand_each_attempt_once(found)
     assert {(task_id, step) for task_id in asked for step in STEPS} == effects(town.ledger)
-    moves_s, accepts_s = LIMITS_S.get((kind, blow), (MOVES_WITHIN_S, MOVES_WITHIN_S))
-    assert stall_s <= moves_s
-    assert wait_s <= accepts_s
+    assert stall_s <= MOVES_WITHIN_S
+    assert wait_s <= ACCEPTED_WITHIN_S.get(kind, MOVES_WITHIN_S)
     assert len(asked) > 100

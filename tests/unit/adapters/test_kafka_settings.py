@@ -5,6 +5,7 @@ import pytest
 from stepbus.adapters.kafka import connect
 from stepbus.adapters.kafka.settings import KafkaSettings, parse
 from stepbus.contracts.problems import Refused
+from stepbus.orchestrator.ports import BusSettings
 
 
 def test_a_plain_url_is_a_broker_with_all_else_as_usual() -> None:
@@ -29,6 +30,18 @@ def test_options_are_read() -> None:
         replication_factor=2,
         session_timeout_s=6.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted_s", "session_s"),
+    [("", 0.0, 10.0), ("", 2.5, 6.0), ("", 30.0, 30.0), ("?session_timeout=8", 2.5, 8.0)],
+)
+def test_the_url_says_how_long_a_process_may_be_silent_or_else_the_bus_or_else_10_seconds(
+    options: str, wanted_s: float, session_s: float
+) -> None:
+    settings = parse(f"kafka://a{options}").settled(BusSettings(session_timeout_s=wanted_s))
+
+    assert settings.session_timeout_s == session_s
 
 
 def test_credentials_may_hold_any_letters_and_are_never_shown() -> None:

@@ -30,9 +30,20 @@ def test_credentials_are_never_shown() -> None:
 
 
 def test_options_are_read() -> None:
-    settings = parse("amqp://one?connect_timeout=0.5&ack_wait=2&max_message=5")
+    settings = parse("amqp://one?connect_timeout=0.5&ack_wait=2&max_message=5&session_timeout=6")
 
     assert (settings.connect_timeout_s, settings.ack_wait_s, settings.max_message) == (0.5, 2.0, 5)
+    assert settings.session_timeout_s == 6.0
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted_s", "heartbeat_s"),
+    [("", 0.0, 5), ("", 2.5, 1), ("", 30.0, 10), ("?session_timeout=6", 2.5, 2), ("?session_timeout=3", 0.0, 1)],
+)
+def test_the_url_says_how_long_a_process_may_be_silent_or_else_the_bus_or_else_15_seconds(
+    options: str, wanted_s: float, heartbeat_s: int
+) -> None:
+    assert parse(f"amqp://one{options}").heartbeat_s(wanted_s) == heartbeat_s
 
 
 def test_tls_has_its_own_port_and_trusts_the_system_or_the_file_that_is_named() -> None:
@@ -56,6 +67,7 @@ def test_tls_has_its_own_port_and_trusts_the_system_or_the_file_that_is_named() 
         ("amqp://one?ack_wait=0", "settings.option"),
         ("amqp://one?ack_wait=inf", "settings.option"),
         ("amqp://one?connect_timeout=soon", "settings.option"),
+        ("amqp://one?session_timeout=2", "settings.option"),
         ("amqp://one?max_message=0", "settings.option"),
         ("amqp://one?max_message=1e6", "settings.option"),
         ("amqp://one?max_message=134217729", "settings.option"),

@@ -27,7 +27,7 @@ from stepbus.orchestrator.ports import (
 )
 from stepbus.orchestrator.runtime.coordinator import RoundLimits
 from stepbus.orchestrator.runtime.leased import LeasedRole
-from stepbus.orchestrator.runtime.ownership import PROJECTIONS
+from stepbus.orchestrator.runtime.ownership import PROJECTIONS, LeaseTimes
 from stepbus.orchestrator.runtime.serve import Limits, Serving
 
 ROLES = ("coordinator", "projections", "api")
@@ -104,9 +104,11 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
         views = await stack.enter_async_context(opened_views(settings))
         makers = {name: _role_maker(name) for name in ROLES[1:] if name in roles}  # imported while the broker starts
         bus_url = settings.bus if embedded is None else await embedded
-        bus = await stack.enter_async_context(opened_bus(settings, bus_url))
+        is_shared = not settings.store.startswith(_OF_ONE_PROCESS)
+        gone_after_s = LeaseTimes().lasts_s if is_shared and "coordinator" in roles else 0.0
+        bus = await stack.enter_async_context(opened_bus(settings, bus_url, gone_after_s))
         serving = await Serving.open(store, bus, settings.partitions, settings.environment, _limits(settings))
-        if not settings.store.startswith(_OF_ONE_PROCESS):
+        if is_shared:
             serving.share(settings.partitions if "coordinator" in roles else 0)
         if "coordinator" in roles:
             await serving.coordinate()
@@ -163,14 +165,15 @@ def views_rebuilder() -> Rebuilder:
 
 
 @asynccontextmanager
-async def opened_bus(settings: Settings, url: str) -> AsyncIterator[Bus]:
+async def opened_bus(settings: Settings, url: str, session_timeout_s: float = 0.0) -> AsyncIterator[Bus]:
     """Give the bus behind the URL, with the prefix and so on of the settings, open for the length of the block."""
     factory = _adapter(url).bus
     if factory is None:
         raise refuse(
             "settings.bus", f"expected the URL of a bus, found {_scheme(url)}:, which carries no messages", "/bus"
         )
-    bus = await factory(BusSettings(settings.prefix, settings.partitions, settings.publish_timeout_s))
+    told = BusSettings(settings.prefix, settings.partitions, settings.publish_timeout_s, session_timeout_s)
+    bus = await factory(told)
     try:
         yield bus
     finally:

@@ -14,12 +14,15 @@ from stepbus.orchestrator.ports.views import ViewStore
 class BusSettings:
     """What every bus is told.
 
-    Shape: `prefix` begins the name of every channel; the results are spread over so many `partitions`.
+    Shape: `prefix` begins the name of every channel; the results are spread over so many `partitions`. A process that
+    gives no sign of life for `session_timeout_s` is taken for gone, and what it holds goes to others, where the broker
+    watches for such signs, and as near as it can; 0 leaves it to the adapter, whose URL may say it in any case.
     """
 
     prefix: str = "stepbus"
     partitions: int = 8
     publish_timeout_s: float = 5.0
+    session_timeout_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ def connect(url: str) -> Adapter:
     async def bus(bus_settings: BusSettings) -> Bus:
         from stepbus.adapters.kafka.bus import KafkaBus
 
-        bus = KafkaBus(settings, bus_settings)
+        bus = KafkaBus(settings.settled(bus_settings), bus_settings)
         await bus.open()
         return bus
 

@@ -2,13 +2,14 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote
 
 from stepbus.contracts.problems import refuse
 from stepbus.contracts.urls import address_of, options_of, seconds, shown, split_of, whole
+from stepbus.orchestrator.ports import BusSettings
 
 OPTIONS = (
     "ack_wait",
@@ -25,7 +26,7 @@ DEFAULT_PORT = 9092
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _MIB = 1024 * 1024
-_SHORTEST_SESSION_S = 6
+_SESSION_S, _SHORTEST_SESSION_S = 10.0, 6
 """What a broker allows at least unless told otherwise, in its `group.min.session.timeout.ms`."""
 
 
@@ -35,7 +36,7 @@ class KafkaSettings:
 
     Shape: `addresses` are `host:port` of those to ask first. `partitions` (of `tasks` and of each job queue) and
     `replication_factor` are of topics that are created. `tls_ca` is a file of certificates to trust instead of the
-    system's. Units: `max_message` is in bytes.
+    system's. `session_timeout_s` is 0 where the URL does not say it. Units: `max_message` is in bytes.
     """
 
     addresses: tuple[str, ...]
@@ -46,7 +47,7 @@ class KafkaSettings:
     tls_ca: Path | None = None
     connect_timeout_s: float = 5.0
     ack_wait_s: float = 30.0
-    session_timeout_s: float = 10.0
+    session_timeout_s: float = 0.0
     max_message: int = _MIB
     partitions: int = 8
     replication_factor: int = 1
@@ -55,6 +56,11 @@ class KafkaSettings:
     def hosts(self) -> str:
         """Give the addresses for people to read."""
         return ", ".join(self.addresses)
+
+    def settled(self, bus: BusSettings) -> "KafkaSettings":
+        """Give them for a bus, of which no more is left open."""
+        wanted_s = max(bus.session_timeout_s, _SHORTEST_SESSION_S) if bus.session_timeout_s else _SESSION_S
+        return replace(self, session_timeout_s=self.session_timeout_s or wanted_s)
 
     def to_connect(self) -> Mapping[str, Any]:
         """Give what each client of the brokers is made with."""
@@ -95,7 +101,7 @@ def parse(url: str) -> KafkaSettings:
         tls_ca=Path(options["tls_ca"]) if "tls_ca" in options else None,
         connect_timeout_s=seconds(options, "connect_timeout", 5.0),
         ack_wait_s=seconds(options, "ack_wait", 30.0),
-        session_timeout_s=seconds(options, "session_timeout", 10.0, at_least=_SHORTEST_SESSION_S),
+        session_timeout_s=seconds(options, "session_timeout", 0.0, at_least=_SHORTEST_SESSION_S),
         max_message=whole(options, "max_message", _MIB, 1024, 1024 * _MIB),
         partitions=whole(options, "partitions", 8, 1, 10_000),
         replication_factor=whole(options, "replication_factor", 1, 1, 99),

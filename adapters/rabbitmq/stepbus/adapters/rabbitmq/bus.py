@@ -39,8 +39,9 @@ class RabbitBus:
     def __init__(self, settings: RabbitSettings, bus: BusSettings) -> None:
         self._settings = settings
         self._names = Names(channels.to_prefix(bus.prefix), bus.partitions)
-        self._sending = Connection(settings)
-        self._reading = Connection(settings)
+        heartbeat_s = settings.heartbeat_s(bus.session_timeout_s)
+        self._sending = Connection(settings, heartbeat_s)
+        self._reading = Connection(settings, heartbeat_s)
         self._publisher = Publisher(self._sending, self._names, bus.publish_timeout_s, settings.max_message)
         self._publisher.before_jobs = self._make_job_queues
         self._publisher.on_missing = self._forget

@@ -38,8 +38,9 @@ class Linked(Protocol):
 class Connection:
     """One of the connections of a bus. `wire` is None while there is none."""
 
-    def __init__(self, settings: RabbitSettings) -> None:
+    def __init__(self, settings: RabbitSettings, heartbeat_s: int = 5) -> None:
         self._settings = settings
+        self._heartbeat_s = heartbeat_s
         self._linked: list[Linked] = []
         self._redialling: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -105,7 +106,7 @@ class Connection:
         """Try all addresses in turn, and give the first that lets us in."""
         failure: Exception = OSError("there is no address")
         for address in self._settings.addresses:
-            wire = Wire(self._lose)
+            wire = Wire(self._lose, self._heartbeat_s)
             try:
                 async with asyncio.timeout(_HANDSHAKE_S):
                     await wire.connect(address, self._url(address), self._settings.tls_context())

@@ -8,8 +8,12 @@ from urllib.parse import SplitResult, unquote
 from stepbus.contracts.problems import refuse
 from stepbus.contracts.urls import address_of, options_of, seconds, shown, split_of, whole
 
-OPTIONS = ("ack_wait", "connect_timeout", "max_message", "tls_ca")
+OPTIONS = ("ack_wait", "connect_timeout", "max_message", "session_timeout", "tls_ca")
 DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
+
+_SESSION_TIMEOUT_S = 15.0
+_BEATS = 3
+"""A server leaves who has not been heard of for two to three times the interval of heartbeats, of whole seconds."""
 
 _LARGEST = 128 * 1024 * 1024
 """What a server of version 3 takes at most, in bytes; one of version 4 takes an eighth of it unless told otherwise."""
@@ -20,7 +24,8 @@ class RabbitSettings:
     """Where the servers are, and what is asked of them.
 
     Shape: `addresses` are hosts with their ports, to be tried in turn; `hosts` is the same for people to read. `tls_ca`
-    is a file of certificates to trust instead of the system's. Units: `max_message` is in bytes.
+    is a file of certificates to trust instead of the system's. `session_timeout_s` is 0 where the URL does not say it.
+    Units: `max_message` is in bytes.
     """
 
     addresses: tuple[tuple[str, int], ...]
@@ -32,7 +37,12 @@ class RabbitSettings:
     tls_ca: Path | None = None
     connect_timeout_s: float = 5.0
     ack_wait_s: float = 30.0
+    session_timeout_s: float = 0.0
     max_message: int = 1024 * 1024
+
+    def heartbeat_s(self, session_timeout_s: float) -> int:
+        """Give the interval of heartbeats for a bus that takes processes for gone after so long; 0 says nothing."""
+        return max(1, int((self.session_timeout_s or session_timeout_s or _SESSION_TIMEOUT_S) / _BEATS))
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Give what a TLS connection is checked with; None for one without TLS."""
@@ -63,6 +73,7 @@ def parse(url: str) -> RabbitSettings:
         tls_ca=Path(options["tls_ca"]) if "tls_ca" in options else None,
         connect_timeout_s=seconds(options, "connect_timeout", 5.0),
         ack_wait_s=seconds(options, "ack_wait", 30.0),
+        session_timeout_s=seconds(options, "session_timeout", 0.0, at_least=_BEATS),
         max_message=whole(options, "max_message", 1024 * 1024, 1, _LARGEST, "bytes"),
     )
 

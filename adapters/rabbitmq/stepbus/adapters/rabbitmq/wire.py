@@ -31,8 +31,6 @@ _STILL_ALIVE_S = 1.0
 _CLOSE, _BLOCKED, _UNBLOCKED = (10, 50), (10, 60), (10, 61)
 _CLOSE_OK = frame.marshal(Connection.CloseOk(), 0)
 _HEARTBEAT = Heartbeat().marshal()
-_HEARTBEAT_S = 5
-"""What is asked of aiormq and the server: one that says nothing for three times as long is left."""
 
 Failure = (OSError, exceptions.AMQPError)
 """What a handshake can end with, beside the passing of time."""
@@ -41,11 +39,13 @@ Failure = (OSError, exceptions.AMQPError)
 class Wire:
     """One connection, from its handshake to its end; a lost one is never mended but replaced by a new one.
 
-    `blocked` says why the server takes no messages now; it is empty while it does.
+    `heartbeat_s` is asked of aiormq and the server: the one that says nothing for three times as long is left by the
+    other. `blocked` says why the server takes no messages now; it is empty while it does.
     """
 
-    def __init__(self, lost: Callable[["Wire", str], None]) -> None:
+    def __init__(self, lost: Callable[["Wire", str], None], heartbeat_s: int) -> None:
         self._lost = lost
+        self._heartbeat_s = heartbeat_s
         self._session: Session | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._channels: dict[int, Channel] = {}
@@ -67,7 +67,9 @@ class Wire:
         host, port = address
         transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=tls)
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        opened = Session(url.update_query(heartbeat=str(_HEARTBEAT_S)), transport_factory=_Opened(reader, self._writer))
+        opened = Session(
+            url.update_query(heartbeat=str(self._heartbeat_s)), transport_factory=_Opened(reader, self._writer)
+        )
         try:
             await opened.connect({"connection_name": "stepbus", "product": "stepbus"})
         except exceptions.InvalidFrameError:
