@@ -19,6 +19,8 @@ from tests.support.conforming import conform
 from tests.support.deployment import Deployment, deployed, settings_of
 from tests.support.reference_workers import ROOT, WORKERS, Absences, ReferenceWorker, built, serving, words
 
+pytestmark = pytest.mark.timeout(300)  # a whole trial, after the start of a server
+
 ORDER: dict[str, Any] = json.loads((ROOT / "examples/order_fulfilment/orders.jsonl").read_text().splitlines()[0])[
     "context"
 ]

@@ -16,6 +16,8 @@ from stepbus.orchestrator.testing.worker_kit import RULES
 from stepbus.worker import Context, PermanentError, Worker
 from tests.support.conforming import conform, ended, redelivering_soon, started
 
+pytestmark = pytest.mark.timeout(300)  # a whole trial, be the machine slow
+
 LIBRARY = "-m stepbus.worker tests.support.probe:worker"
 
 ORDERS = """

@@ -45,7 +45,7 @@ class PlainWorker:
         keeping = asyncio.create_task(self.keep())
         try:
             while not self.stopping.is_set():
-                for delivery in await self.queue.receive(50, 0.2):
+                for delivery in await self.queue.receive(50, 0.5):
                     task = asyncio.create_task(self.take(delivery))
                     self.running[task] = delivery
                     task.add_done_callback(self.done)

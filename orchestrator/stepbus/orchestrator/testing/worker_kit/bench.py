@@ -20,7 +20,7 @@ from stepbus.orchestrator.testing.worker_kit.verdict import Broken, NotTried
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 _ANSWERS = "results.3"
 _LEEWAY_S = 0.5
-_RECEIVE_S = 0.2
+_RECEIVE_S = 2.0
 
 T = TypeVar("T")
 Change = Callable[[dict[str, Any]], None]
@@ -220,8 +220,9 @@ class Bench:
         return True
 
     async def begun(self, job: Job) -> None:
-        """Wait until a job is surely in hand: it beats, or could have begun long ago."""
-        await self.came(lambda: self.answers(job, HEARTBEAT, *ENDINGS), 2.0)
+        """Wait until a job is surely in hand: it beats, or could be half done."""
+        half_s = (self.scenario(job.scenario).takes_s or 0) / 2
+        await self.came(lambda: self.answers(job, HEARTBEAT, *ENDINGS), min(half_s, self.pace.patience_s))
 
     async def seen(self, observe: Callable[["Bench"], Awaitable[T]]) -> T:
         """Give what an observation finds, which is made once for all rules that ask for it."""

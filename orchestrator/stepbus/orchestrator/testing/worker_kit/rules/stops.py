@@ -48,7 +48,7 @@ async def _accounts(bench: Bench, jobs: list[Job], *, has_ended: bool, ended_at_
         return {bench.body(job): job for job in jobs if not bench.answers(job, *ENDINGS)}
 
     back: dict[bytes, float] = {}
-    deadline = ended_at_s + bench.pace.settled_s
+    deadline = ended_at_s + bench.pace.settled_s + bench.pace.patience_s  # only what is lost is waited for so long
     if open_jobs():
         async with bench.beside() as reader:
             while open_jobs().keys() - back.keys() and monotonic() < deadline:
