@@ -3,14 +3,20 @@
 STEPBUS_TEST_LONG=1 makes the long outage one of three minutes.
 """
 
+import asyncio
 import os
 
 import pytest
+import pytest_asyncio
 
 from stepbus.orchestrator.ports import Bus, BusSettings
 from stepbus.orchestrator.testing.bus_suite import BrokerSuite
+from stepbus.orchestrator.testing.bus_suite.bench import QUEUE
 from stepbus.orchestrator.testing.bus_suite.by_url import open_by_url, with_option
 from tools.servers import Server
+
+NOTED_S = 1.5
+"""How long a RabbitMQ server takes to note on disk that there is a queue: killed before that, it forgets it."""
 
 
 class Outages(BrokerSuite):
@@ -41,3 +47,15 @@ class TestKafkaOutages(Outages):
     @pytest.fixture(autouse=True)
     def _server(self, own_kafka: Server) -> None:
         self.server, self.url = own_kafka, own_kafka.url
+
+
+class TestRabbitmqOutages(Outages):
+    knows_duplicates = False
+
+    @pytest_asyncio.fixture(autouse=True)
+    async def _server(self, own_rabbitmq: Server, settings: BusSettings) -> None:
+        self.server, self.url = own_rabbitmq, own_rabbitmq.url
+        bus = await self.open_bus(settings)
+        await bus.provision([QUEUE])
+        await asyncio.sleep(NOTED_S)
+        await bus.close()
