@@ -19,12 +19,23 @@ def test_a_url_of_one_host_has_the_usual_port_and_defaults() -> None:
 def test_several_hosts_share_the_credentials() -> None:
     settings = parse("nats://ann:s3cret@one:4222,two,[::1]:5000")
 
-    assert settings.servers == (
-        "nats://ann:s3cret@one:4222",
-        "nats://ann:s3cret@two:4222",
-        "nats://ann:s3cret@[::1]:5000",
-    )
+    assert settings.servers == ("nats://one:4222", "nats://two:4222", "nats://[::1]:5000")
+    assert (settings.user, settings.password) == ("ann", "s3cret")
     assert settings.hosts == "one:4222, two:4222, [::1]:5000"
+
+
+def test_credentials_are_percent_decoded() -> None:
+    settings = parse("nats://ann%40shop:p%3Aw%2F%25@one")
+
+    assert (settings.user, settings.password) == ("ann@shop", "p:w/%")
+
+
+def test_a_user_without_a_password_is_a_token() -> None:
+    settings = parse("nats://t0ken@one")
+
+    assert settings.servers == ("nats://t0ken@one:4222",)
+    assert settings.user is None
+    assert "t0ken" not in repr(settings)
 
 
 def test_credentials_are_never_shown() -> None:

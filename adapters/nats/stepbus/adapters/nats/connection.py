@@ -108,16 +108,20 @@ class Connection:
             self._detach()
 
     async def _dial(self) -> Wire:
-        wire = Wire(needs_tls=self._settings.is_tls)
+        settings = self._settings
+        tls = settings.tls_context()
+        wire = Wire(needs_tls=settings.is_tls)
 
         async def closed() -> None:
             self._lose(wire)
 
         try:
             await wire.connect(
-                list(self._settings.servers),
+                list(settings.servers),
                 name="stepbus",
-                tls=self._settings.tls_context(),
+                tls=tls,
+                user=settings.user,
+                password=settings.password,
                 allow_reconnect=False,  # what nats-py wrote into a lost connection it would send into the next one
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,

@@ -3,7 +3,7 @@
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, unquote
 
 from stepbus.contracts.problems import refuse
 from stepbus.contracts.urls import address_of, options_of, seconds, shown, split_of
@@ -16,12 +16,14 @@ DEFAULT_PORT = 4222
 class NatsSettings:
     """Where the servers are, and what is asked of them.
 
-    Shape: `servers` are URLs with their credentials, never to be shown; `hosts` are the same without. `replicas` is of
-    the streams that are created. `tls_ca` is a file of certificates to trust instead of the system's.
+    Shape: `servers` are URLs, with a token if that is the credential, never to be shown; `hosts` are the same without.
+    `replicas` is of the streams that are created. `tls_ca` is a file of certificates to trust instead of the system's.
     """
 
     servers: tuple[str, ...] = field(repr=False)
     hosts: str
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
     is_tls: bool = False
     tls_ca: Path | None = None
     connect_timeout_s: float = 5.0
@@ -43,13 +45,16 @@ def parse(url: str) -> NatsSettings:
     options = options_of(split.query, OPTIONS)
     credentials, _, hosts = split.netloc.rpartition("@")
     addresses = [shown(address_of(host, DEFAULT_PORT, "nats://host:4222")) for host in hosts.split(",")]
-    user = f"{credentials}@" if credentials else ""
+    user, has_password, password = credentials.partition(":")
+    token = f"{credentials}@" if credentials and not has_password else ""
     is_tls = split.scheme == "tls"
     if "tls_ca" in options and not is_tls:
         raise refuse("settings.option", "expected tls_ca only beside tls://, found it beside nats://")
     return NatsSettings(
-        servers=tuple(f"{split.scheme}://{user}{address}" for address in addresses),
+        servers=tuple(f"{split.scheme}://{token}{address}" for address in addresses),
         hosts=", ".join(addresses),
+        user=unquote(user) if has_password else None,
+        password=unquote(password) if has_password else None,
         is_tls=is_tls,
         tls_ca=Path(options["tls_ca"]) if "tls_ca" in options else None,
         connect_timeout_s=seconds(options, "connect_timeout", 5.0),

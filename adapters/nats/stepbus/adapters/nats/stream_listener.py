@@ -13,7 +13,7 @@ from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import DeliverPolicy, JStream, NatsBroker
-from faststream.security import BaseSecurity
+from faststream.security import BaseSecurity, SASLPlaintext
 from nats import errors
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
@@ -97,10 +97,9 @@ class StreamListener(Listener):
         return dict(info["state"])
 
     async def _begin(self) -> None:
-        tls = self._settings.tls_context()
         self._broker = NatsBroker(
             self._settings.servers,
-            security=None if tls is None else BaseSecurity(ssl_context=tls, use_ssl=True),
+            security=_security(self._settings),
             ack_policy=AckPolicy.MANUAL,
             apply_types=False,
             decoder=_untouched,
@@ -142,6 +141,13 @@ class StreamListener(Listener):
             self._last = int(sequence)
             headers = {name: value for name, value in (message.headers or {}).items() if not name.startswith("Nats-")}
             await self._heard.put(Delivery(self._channel, message.data, headers, 1))
+
+
+def _security(settings: NatsSettings) -> BaseSecurity | None:
+    tls = settings.tls_context()
+    if settings.user is not None and settings.password is not None:
+        return SASLPlaintext(settings.user, settings.password, ssl_context=tls, use_ssl=settings.is_tls)
+    return None if tls is None else BaseSecurity(ssl_context=tls, use_ssl=True)
 
 
 async def _untouched(message: Any) -> Any:

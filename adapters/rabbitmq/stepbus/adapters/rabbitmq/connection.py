@@ -20,7 +20,12 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _HANDSHAKE_S = 5.0
 _GOODBYE_S = 3.0
-_FOR_GOOD = (ssl.SSLError, exceptions.ProbableAuthenticationError, exceptions.AuthenticationError)
+_FOR_GOOD = (
+    ssl.SSLError,
+    exceptions.ProbableAuthenticationError,
+    exceptions.AuthenticationError,
+    exceptions.IncompatibleProtocolError,
+)
 
 
 class Linked(Protocol):

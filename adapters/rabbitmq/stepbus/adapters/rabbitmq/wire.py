@@ -31,6 +31,9 @@ _STILL_ALIVE_S = 1.0
 _CLOSE, _BLOCKED, _UNBLOCKED = (10, 50), (10, 60), (10, 61)
 _CLOSE_OK = frame.marshal(Connection.CloseOk(), 0)
 _HEARTBEAT = Heartbeat().marshal()
+_ALERT = b"\x15\x03"
+"""What TLS begins to say to whom it does not understand."""
+
 
 Failure = (OSError, exceptions.AMQPError)
 """What a handshake can end with, beside the passing of time."""
@@ -73,6 +76,8 @@ class Wire:
         try:
             await opened.connect({"connection_name": "stepbus", "product": "stepbus"})
         except exceptions.InvalidFrameError:
+            if protocol.has_heard_tls:
+                raise exceptions.IncompatibleProtocolError("it speaks TLS, which amqps:// asks for") from None
             raise ConnectionRefusedError(self._refusal or "it speaks another language than AMQP 0-9-1") from None
         self._session = opened
         self.frame_max = opened.connection_tune.frame_max or 131_072
@@ -177,13 +182,15 @@ class _Reader(asyncio.StreamReaderProtocol):
         self._unread = b""
         self._is_begun = False
         self._told_at = 0.0
+        self.has_heard_tls = False
 
     def data_received(self, data: bytes) -> None:
         """Take all frames that are whole; keep the beginning of what is not."""
         if not self._is_begun and data.startswith(b"AMQP"):
             super().data_received(data)  # no frame: the server speaks another version
             return
-        self._is_begun = True
+        if not self._is_begun:
+            self._is_begun, self.has_heard_tls = True, data.startswith(_ALERT)
         if self._unread:
             data = self._unread + data
         at, length, take, is_ours = 0, len(data), self._wire.take, False
@@ -200,6 +207,10 @@ class _Reader(asyncio.StreamReaderProtocol):
         self._unread = data[at:]
         if is_ours:
             self._tell_that_it_lives()
+
+    def eof_received(self) -> bool:
+        """End the connection at once: of that `connection_lost` tells, and nothing comes after what it tells."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell aiormq in its own words that this was all, and whoever has the connection."""
