@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  #
 from stepbus.adapters.kafka import connect
 from stepbus.adapters.kafka.provisioning import BusMismatch
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Outgoing
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Outgoing, Subscription
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import (
     bodies,
@@ -24,6 +24,7 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     receive_one,
     refusal,
 )
+from stepbus.orchestrator.testing.waiting import wait_until
 from tools.servers.kinds import free_port
 
 
@@ -289,3 +290,51 @@ async def test_of_several_brokers_one_that_answers_is_enough(kafka_url: str, uni
 
     assert await bus.connected()
     await bus.close()
+
+
+@pytest_asyncio.fixture
+async def successor(kafka_url: str, unique_name: str, bus: Bus) -> AsyncIterator[Bus]:
+    """A second bus below `unique_name`."""
+    del bus  # it deletes the topics afterwards
+    successor = await open_bus(f"{kafka_url}?ack_wait=2&partitions=4", BusSettings(unique_name))
+    yield successor
+    await successor.close()
+
+
+async def read_results_and_requests(bus: Bus, client: AIOKafkaAdminClient, name: str) -> list[Subscription]:
+    """Read both, and wait until an ack of a result is committed."""
+    await bus.provision()
+    requests, results = await bus.subscribe("tasks"), await bus.subscribe("results.0")
+    await publish(bus, *messages(1, "results.0"))
+    await results.ack(await receive(results))
+    group, at = f"{name}.results.coordinator", TopicPartition(f"{name}.results", 0)
+
+    async def is_committed() -> bool:
+        offsets = await client.list_consumer_group_offsets(group)
+        return at in offsets and offsets[at].offset == 1
+
+    await wait_until(is_committed)
+    return [requests, results]
+
+
+async def test_who_reads_on_for_one_who_did_not_sign_off_ends_his_part_in_the_requests_and_he_joins_again_if_he_lives(
+    bus: Bus, successor: Bus, client: AIOKafkaAdminClient, unique_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests, _ = await read_results_and_requests(bus, client, unique_name)
+
+    await successor.subscribe("results.0")
+
+    assert f"leaves the group {unique_name}.tasks.coordinator" in caplog.text
+    await publish(bus, *messages(8, "tasks"))
+    assert sorted(bodies(await receive(requests, 8))) == [b"body %d" % number for number in range(1, 9)]
+
+
+async def test_who_reads_on_for_one_who_gave_up_his_partition_lets_him_be(
+    bus: Bus, successor: Bus, client: AIOKafkaAdminClient, unique_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, results = await read_results_and_requests(bus, client, unique_name)
+    await results.close()
+
+    await successor.subscribe("results.0")
+
+    assert "leaves the group" not in caplog.text

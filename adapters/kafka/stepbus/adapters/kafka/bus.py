@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stepbus.adapters.kafka.connection import FAILURES, Connection
 from stepbus.adapters.kafka.listener import TopicListener
+from stepbus.adapters.kafka.membership import end_membership
 from stepbus.adapters.kafka.provisioning import create_topics, groups_below, partitions_of
 from stepbus.adapters.kafka.publisher import Publisher
 from stepbus.adapters.kafka.reader import Reader
@@ -82,6 +83,9 @@ class KafkaBus:
         await subscription.open()
         self._subscriptions = [one for one in self._subscriptions if not one.is_over]
         self._subscriptions.append(subscription)
+        if reader.predecessor not in {"", self._settings.name}:
+            requests = self._names.place(channels.to_share("tasks", group), group)
+            await end_membership(self._connection.demand(), requests.group, reader.predecessor)
         return subscription
 
     async def listen(self, channel: str, *, from_start: bool) -> TopicListener:
@@ -172,3 +176,9 @@ def _quieten() -> None:
     logger = logging.getLogger("aiokafka")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka.conn").addFilter(_holds_no_password)
+
+
+def _holds_no_password(record: logging.LogRecord) -> bool:
+    """Say whether a record may be told: at its lowest level aiokafka tells each request, and one holds the password."""
+    return "sasl_auth_bytes" not in record.getMessage()

@@ -62,5 +62,19 @@ class Commits:
         finally:
             await end(consumer)
 
-    def _of_topic(self, offsets: Mapping[int, int]) -> dict[TopicPartition, int]:
-        return {TopicPartition(self._place.topic, number): offset for number, offset in offsets.items()}
+    async def sign(self, consumer: AIOKafkaConsumer, name: str) -> str:
+        """Sign where the one partition is read from, if that is committed, and give the name that was there before."""
+        at = TopicPartition(self._place.topic, self._place.partition)
+        try:
+            async with asyncio.timeout(COMMITTED_S):
+                before = (await consumer._coordinator.fetch_committed_offsets([at])).get(at)  # noqa: SLF001
+                if before is not None and before.offset >= 0:
+                    await consumer.commit({at: (before.offset, name)})
+                    return str(before.metadata)
+        except (*FAILURES, RuntimeError) as error:
+            _log.debug("%s is not signed: %r", self._place.topic, error)
+        return ""
+
+    def _of_topic(self, offsets: Mapping[int, int]) -> dict[TopicPartition, tuple[int, str]]:
+        signature = "" if self._place.partition is None else self._settings.name
+        return {TopicPartition(self._place.topic, number): (offset, signature) for number, offset in offsets.items()}

@@ -30,7 +30,7 @@ def consumer_of(settings: KafkaSettings, group: str | None) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         **settings.to_connect(),
         **told,
-        client_id=f"stepbus-{time_ns():020d}",
+        client_id=f"stepbus-{time_ns():020d}-{settings.name}",
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

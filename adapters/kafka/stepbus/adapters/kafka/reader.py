@@ -31,7 +31,10 @@ _JOIN_S = 20.0
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
-    """A member of a group, or the reader of one partition, while there is a subscription."""
+    """A member of a group, or the reader of one partition, while there is a subscription.
+
+    `predecessor` is the name of the bus that read the one partition before and did not give it up.
+    """
 
     def __init__(self, settings: KafkaSettings, connection: Connection, place: Place) -> None:
         self._settings = settings
@@ -49,6 +52,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._waiting: set[asyncio.Future[None]] = set()
         self._asked_at = 0.0
         self._steps_aside = False
+        self.predecessor = ""
 
     # --- what subscriptions call ---
 
@@ -177,6 +181,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.assign([TopicPartition(self._place.topic, self._place.partition)])
         async with asyncio.timeout(_JOIN_S + self._settings.session_timeout_s):
             await consumer.start()
+        if self._place.partition is not None:
+            self.predecessor = await self._commits.sign(consumer, self._settings.name)
         return consumer
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> None:
@@ -231,6 +237,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         is_committed = await self._commit()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
+            if self._place.partition is not None and self._connection.is_up:
+                await self._commits.sign(consumer, "")
             await end(consumer)
             if not is_committed:
                 await self._commits.commit_alone({self._book})

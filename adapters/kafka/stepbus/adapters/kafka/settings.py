@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote
+from uuid import uuid4
 
 from stepbus.contracts.problems import refuse
 from stepbus.contracts.urls import address_of, options_of, seconds, shown, split_of, whole
@@ -36,7 +37,8 @@ class KafkaSettings:
 
     Shape: `addresses` are `host:port` of those to ask first. `partitions` (of `tasks` and of each job queue) and
     `replication_factor` are of topics that are created. `tls_ca` is a file of certificates to trust instead of the
-    system's. `session_timeout_s` is 0 where the URL does not say it. Units: `max_message` is in bytes.
+    system's. `session_timeout_s` is 0 where the URL does not say it. `name` ends the names of all consumers of one bus.
+    Units: `max_message` is in bytes.
     """
 
     addresses: tuple[str, ...]
@@ -51,6 +53,7 @@ class KafkaSettings:
     max_message: int = _MIB
     partitions: int = 8
     replication_factor: int = 1
+    name: str = ""
 
     @property
     def hosts(self) -> str:
@@ -58,9 +61,9 @@ class KafkaSettings:
         return ", ".join(self.addresses)
 
     def settled(self, bus: BusSettings) -> "KafkaSettings":
-        """Give them for a bus, of which no more is left open."""
+        """Give them for one bus, with nothing left open."""
         wanted_s = max(bus.session_timeout_s, _SHORTEST_SESSION_S) if bus.session_timeout_s else _SESSION_S
-        return replace(self, session_timeout_s=self.session_timeout_s or wanted_s)
+        return replace(self, session_timeout_s=self.session_timeout_s or wanted_s, name=uuid4().hex[:12])
 
     def to_connect(self) -> Mapping[str, Any]:
         """Give what each client of the brokers is made with."""
