@@ -6,6 +6,7 @@ every second; when they do not answer, what depends on them is ended, and begun 
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
@@ -26,7 +27,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _WATCH_S, _ANSWER_S = 1.0, 5.0
 _NOW_S = 1.0
 _DIAL_S = 5.0
-_FOR_GOOD = ("Authentication", "certificate", "SSL", "SASL", "MechanismError")
+_FOR_GOOD = ("Authentication", "certificate", "SSL", "SASL", "MechanismError", "speaks TLS")
 
 
 class Linked(Protocol):
@@ -183,11 +184,27 @@ class Connection:
     async def _reason(self) -> str:
         """Say what one of the brokers answers: aiokafka's own error names none."""
         host, _, port = self._settings.addresses[0].rpartition(":")
-        told = {name: value for name, value in self._settings.to_connect().items() if name != "bootstrap_servers"}
+        host = host.strip("[]")
         try:
+            told = {name: value for name, value in self._settings.to_connect().items() if name != "bootstrap_servers"}
             async with asyncio.timeout(_DIAL_S):
-                connection = await create_conn(host.strip("[]"), int(port), **told)
+                connection = await create_conn(host, int(port), **told)
         except FAILURES as error:
+            if not self._settings.is_tls and await _speaks_tls(host, int(port)):
+                return "it speaks TLS, which tls=true asks for"
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         connection.close()
         return "it does not answer"
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Say whether TLS is spoken there, whoever it is: one that is spoken to plainly hangs up without a word."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_NOW_S):
+            _, writer = await asyncio.open_connection(host, port, ssl=anybody)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

@@ -10,7 +10,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from stepbus.adapters.redis import scripts
 from stepbus.adapters.redis.settings import RedisSettings
-from stepbus.adapters.redis.wire import PING, Answer, Wire, text_of
+from stepbus.adapters.redis.wire import PING, Answer, Wire, speaks_tls, text_of
 from stepbus.orchestrator.ports import BusUnavailable
 
 _log = logging.getLogger(__name__)
@@ -44,9 +44,12 @@ class Connection:
             try:
                 self._take(await self._dial_first())
             except (RedisError, OSError) as error:
-                if monotonic() > deadline or _is_for_good(error):
+                reason, is_for_good = text_of(error), _is_for_good(error)
+                if not is_for_good and not self._settings.is_tls and await speaks_tls(self._settings):
+                    reason, is_for_good = "it speaks TLS, which rediss:// asks for", True
+                if is_for_good or monotonic() > deadline:
                     place = self._settings.host_and_port
-                    raise BusUnavailable(f"expected a Redis server at {place}, but {text_of(error)}") from None
+                    raise BusUnavailable(f"expected a Redis server at {place}, but {reason}") from None
                 await asyncio.sleep(_FIRST_PAUSE_S)
             else:
                 break

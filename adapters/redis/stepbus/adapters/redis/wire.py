@@ -6,6 +6,7 @@ Dialling, TLS, credentials and the reading of answers stay redis-py's.
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -195,6 +196,19 @@ def _connection(settings: RedisSettings) -> Connection:
     if settings.is_tls:
         return SSLConnection(**options, ssl_ca_certs=None if settings.tls_ca is None else str(settings.tls_ca))
     return Connection(**options)
+
+
+async def speaks_tls(settings: RedisSettings) -> bool:
+    """Say whether TLS is spoken there, whoever it is: one that is spoken to plainly hangs up without a word."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_HANDSHAKE_S):
+            _, writer = await asyncio.open_connection(settings.host, settings.port, ssl=anybody)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
 
 
 def text_of(error: Exception) -> str:
