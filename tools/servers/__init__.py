@@ -22,6 +22,7 @@ __all__ = [
     "Redis",
     "Server",
     "ServerError",
+    "local_server",
     "nats_server",
     "own_server",
     "postgres_server",
@@ -43,7 +44,19 @@ def server(kind: Kind) -> Iterator[Server]:
 @contextmanager
 def own_server(kind: Kind) -> Iterator[Server]:
     """Give a running server that nobody else uses, to be killed and started at will; its data goes with it."""
-    own = ContainerServer(kind) if docker_answers() else LocalServer(kind)
+    with _started(ContainerServer(kind) if docker_answers() else LocalServer(kind)) as own:
+        yield own
+
+
+@contextmanager
+def local_server(kind: Kind) -> Iterator[Server]:
+    """Give one as `own_server` does, but a process of this machine always: its kind needs files of this machine."""
+    with _started(LocalServer(kind)) as own:
+        yield own
+
+
+@contextmanager
+def _started(own: ContainerServer | LocalServer) -> Iterator[Server]:
     try:
         own.start()
         yield own

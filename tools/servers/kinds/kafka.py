@@ -1,6 +1,5 @@
 """Apache Kafka."""
 
-import socket
 import struct
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -32,10 +31,12 @@ _SETTINGS = {
 }
 _START = """
 settings=$1
-java=$2
-shift 2
+formatting=$2
+java=$3
+shift 3
 printf '%s' "$settings" >server.properties
-"$java" "$@" kafka.tools.StorageTool format --ignore-formatted --cluster-id "$0" --config server.properties
+"$java" "$@" kafka.tools.StorageTool format --ignore-formatted --cluster-id "$0" --config server.properties \\
+    ${formatting:+"$formatting"}
 exec "$java" "$@" kafka.Kafka server.properties
 """
 
@@ -47,6 +48,8 @@ class Kafka(Kind):
     environment_variable = "STEPBUS_TEST_KAFKA_URL"
     image = "apache/kafka:4.1.1"
     container_port = 9092
+    formatting = ""
+    """One more word to format the data folder with, at the first start."""
 
     def url(self, port: int) -> str:
         return f"kafka://{HOST}:{port}"
@@ -55,16 +58,18 @@ class Kafka(Kind):
         if not any(JARS.glob("kafka_*.jar")):
             raise ServerError(f"expected Kafka's jars in {JARS}, but found none; get them by tools/provide.sh kafka")
         java = find_binary("java", hint="on Debian and Ubuntu: apt-get install openjdk-17-jre-headless")
-        controller = free_port()
-        settings = {
+        said = "".join(f"{name}={value}\n" for name, value in self.settings(port, free_port()).items())
+        options = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}/*")
+        return ("bash", "-ec", _START, _CLUSTER, said, self.formatting, java, *options)
+
+    def settings(self, port: int, controller: int) -> Mapping[str, str]:
+        """Give what `server.properties` says; `controller` is the port of its controller."""
+        return {
             **_SETTINGS,
             "controller.quorum.voters": f"1@{HOST}:{controller}",
             "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         }
-        said = "".join(f"{name}={value}\n" for name, value in settings.items())
-        options = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}/*")
-        return ("bash", "-ec", _START, _CLUSTER, said, java, *options)
 
     def container_environment(self, port: int) -> Mapping[str, str]:
         names = {name: value for name, value in _SETTINGS.items() if name != "log.dirs"}
@@ -77,7 +82,7 @@ class Kafka(Kind):
 
     def is_ready(self, port: int) -> bool:
         ask_versions = struct.pack(">hhih", 18, 0, 1, -1)
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with self.reach(port) as connection:
             connection.sendall(struct.pack(">i", len(ask_versions)) + ask_versions)
             return len(connection.recv(4)) == struct.calcsize(">i")
 

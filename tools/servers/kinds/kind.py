@@ -36,6 +36,14 @@ class Kind(ABC):
     def command(self, port: int) -> Sequence[str]:
         """Give the command that runs it in the foreground, started in its data folder."""
 
+    def reach(self, port: int) -> socket.socket:
+        """Give a connection to it, as its clients have one.
+
+        Raises:
+            OSError: nobody listens at the port, or not in that way.
+        """
+        return socket.create_connection((HOST, port), timeout=1)
+
     @abstractmethod
     def is_ready(self, port: int) -> bool:
         """Tell whether it serves.

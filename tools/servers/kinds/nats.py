@@ -24,7 +24,7 @@ class Nats(Kind):
         return (binary, "--addr", HOST, "--port", str(port), "--jetstream", "--store_dir", "jetstream")
 
     def is_ready(self, port: int) -> bool:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with self.reach(port) as connection:
             return b'"jetstream":true' in connection.recv(4096)
 
     def version(self, url: str) -> str:

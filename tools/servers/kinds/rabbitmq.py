@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.servers.kinds.kind import HOST, Kind, find_binary, free_port, port_of
@@ -13,7 +13,7 @@ _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin")
 
 # A node and a port mapper of its own, in its own folder, whatever runs beside it and whatever the machine has set up.
 _START = """
-printf 'vm_memory_high_watermark.absolute = 512MB\\ndisk_free_limit.absolute = 50MB\\n' >rabbitmq.conf
+printf '%s' "$1" >rabbitmq.conf
 printf '[].\\n' >plugins
 epmd &
 exec "$0"
@@ -46,14 +46,21 @@ class RabbitMQ(Kind):
             "RABBITMQ_LOG_BASE": "./log",
             "RABBITMQ_MNESIA_BASE": "./data",
             "RABBITMQ_NODENAME": "stepbus@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": HOST,
-            "RABBITMQ_NODE_PORT": port,
             "RABBITMQ_PID_FILE": "./pid",
         }
-        return ("env", *(f"{name}={value}" for name, value in settings.items()), "bash", "-ec", _START, binary)
+        said = "".join(f"{name} = {value}\n" for name, value in self.configuration(port).items())
+        return ("env", *(f"{name}={value}" for name, value in settings.items()), "bash", "-ec", _START, binary, said)
+
+    def configuration(self, port: int) -> Mapping[str, str]:
+        """Give what `rabbitmq.conf` says."""
+        return {
+            "listeners.tcp.default": f"{HOST}:{port}",
+            "vm_memory_high_watermark.absolute": "512MB",
+            "disk_free_limit.absolute": "50MB",
+        }
 
     def is_ready(self, port: int) -> bool:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with self.reach(port) as connection:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             return connection.recv(1) == b"\x01"
 

@@ -23,7 +23,7 @@ class Redis(Kind):
         return (binary, "--bind", HOST, "--port", str(port), *self.container_command[1:])
 
     def is_ready(self, port: int) -> bool:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with self.reach(port) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64) == b"+PONG\r\n"
 
