@@ -163,6 +163,16 @@ def test_roles_run_apart(postgres_database: str, nats_url: str, unique_name: str
         assert api.stop(signal.SIGINT) == 0
 
 
+def test_the_password_of_a_broker_is_told_by_no_process(nats_url: str, unique_name: str, tmp_path: Path) -> None:
+    url = nats_url.replace("://", "://ann:hush-hush@")
+
+    with serving(tmp_path, "serve", "--set", f"bus={url}", "--set", f"prefix={unique_name}") as process:
+        assert process.said["bus"] == url.replace("hush-hush", "********")
+        assert process.stop() == 0
+
+    assert "hush-hush" not in (tmp_path / "serve.log").read_text()
+
+
 def test_a_role_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
     for roles in ("cook", "", "api,,cook"):
         assert stepbus(tmp_path, "serve", "--roles", roles).returncode == 2

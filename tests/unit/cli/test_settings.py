@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.bootstrap.settings import COMMAND_LINE, DEFAULT_SOURCE, MASK, Settings, read_settings
+from stepbus.orchestrator.bootstrap.settings import COMMAND_LINE, DEFAULT_SOURCE, MASK, Settings, masked, read_settings
 
 GIVEN: dict[str, tuple[str, object]] = {
     "data": ("elsewhere", Path("elsewhere")),
@@ -193,6 +193,13 @@ def test_secrets_are_not_shown() -> None:
     assert "hush-hush" not in str(loaded.shown())
     assert "hush-hush" not in repr(loaded)
     assert loaded.shown()["store"]["value"] == f"postgresql://user:{MASK}@host/database"
+
+
+def test_the_password_of_a_url_is_masked_with_any_signs_in_it_and_the_token_of_nats_is_one() -> None:
+    assert masked("redis://:p:w@rd@host/1") == f"redis://:{MASK}@host/1"
+    assert masked("amqp://ann:pw@one:5672,two:5672/v") == f"amqp://ann:{MASK}@one:5672,two:5672/v"
+    assert masked("nats://token@one,two") == f"nats://{MASK}@one,two"
+    assert masked("postgresql://ann@host:5432/log") == "postgresql://ann@host:5432/log"
 
 
 def test_a_password_in_an_unfit_url_is_not_shown() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stepbus.contracts.problems import refuse
-from stepbus.orchestrator.bootstrap.settings import Settings
+from stepbus.orchestrator.bootstrap.settings import Settings, masked
 from stepbus.orchestrator.ports import (
     Adapter,
     ApiSettings,
@@ -69,7 +69,7 @@ class EmbeddedServer(Protocol):
 
 @dataclass(slots=True)
 class Running:
-    """What a person may want to know of a process that serves."""
+    """What a person may want to know of a process that serves; `bus_url` is without its password."""
 
     serving: Serving
     bus_url: str
@@ -114,7 +114,7 @@ async def running(settings: Settings, roles: Sequence[str]) -> AsyncIterator[Run
             await serving.coordinate()
         serving.begin()
         stack.push_async_callback(serving.drain)
-        found = Running(serving, bus_url)
+        found = Running(serving, masked(bus_url))
         surroundings = Surroundings(store, views, serving.desk, _api(settings))
         for name, make in makers.items():
             line = await serving.add(name, _shared(serving, name, partial(make, surroundings)))

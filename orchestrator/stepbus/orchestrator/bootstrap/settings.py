@@ -120,7 +120,7 @@ class LoadedSettings:
         values = self.settings.model_dump(mode="json")
         return {
             name: {
-                "value": _masked(values[name]) if isinstance(values[name], str) else values[name],
+                "value": masked(values[name]) if isinstance(values[name], str) else values[name],
                 "source": self.sources[name],
                 "description": field.description,
             }
@@ -230,7 +230,7 @@ def _placed(problem: Problem, sources: Mapping[str, str], text: str) -> Problem:
     in_text = source not in {DEFAULT_SOURCE, COMMAND_LINE} and not source.startswith(PREFIX)
     return problem.model_copy(
         update={
-            "message": f"{_masked(problem.message)} (from {source})",
+            "message": f"{masked(problem.message)} (from {source})",
             "line": _line_of(name, text) if in_text else None,
         }
     )
@@ -241,5 +241,7 @@ def _line_of(key: str, text: str) -> int | None:
     return next((number for number, line in enumerate(text.splitlines(), 1) if key_there.match(line)), None)
 
 
-def _masked(text: str) -> str:
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", rf"\1:{MASK}@", text)
+def masked(text: str) -> str:
+    """Give a text without the passwords of the URLs in it, and without the tokens of NATS, which stand alone."""
+    text = re.sub(r"((?:nats|tls)://)[^:/@\s]+@", rf"\1{MASK}@", text)
+    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", rf"\1:{MASK}@", text)
