@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  #
 from stepbus.adapters.kafka import connect
 from stepbus.adapters.kafka.provisioning import BusMismatch
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Outgoing, Subscription
+from stepbus.orchestrator.ports import Bus, BusSettings, BusUnavailable, Outgoing, Removable, Subscription
 from stepbus.orchestrator.testing.bus_suite import BusSuite
 from stepbus.orchestrator.testing.bus_suite.bench import (
     bodies,
@@ -290,6 +290,24 @@ async def test_of_several_brokers_one_that_answers_is_enough(kafka_url: str, uni
 
     assert await bus.connected()
     await bus.close()
+
+
+async def test_what_is_removed_is_gone_and_what_has_a_longer_prefix_is_not(
+    bus: Bus, client: AIOKafkaAdminClient, unique_name: str
+) -> None:
+    assert isinstance(bus, Removable)
+    await bus.provision(["a"])
+    await publish(bus, *messages(3, "jobs.a"), message(1, "events"))
+    await client.create_topics([NewTopic(f"{unique_name}-b.tasks", 1, 1)])
+
+    await bus.remove()
+
+    assert [topic for topic in await client.list_topics() if topic.startswith(unique_name)] == [
+        f"{unique_name}-b.tasks"
+    ]
+    await bus.provision(["a"])
+    await publish(bus, message(4, "jobs.a"))
+    assert bodies(await receive(await bus.subscribe("jobs.a"))) == [b"body 4"]
 
 
 @pytest_asyncio.fixture

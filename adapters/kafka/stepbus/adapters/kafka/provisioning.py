@@ -44,6 +44,21 @@ async def create_topics(admin: AIOKafkaAdminClient, topics: Sequence[Topic], rep
     return bool(created)
 
 
+async def delete_topics(admin: AIOKafkaAdminClient, beginning: str) -> None:
+    """Delete the topics whose names begin so, and wait until none is told of any more.
+
+    Raises:
+        BusUnavailable: the brokers can't be asked, or keep some.
+    """
+    try:
+        async with asyncio.timeout(_LEADERS_S):
+            while topics := [topic for topic in await admin.list_topics() if topic.startswith(beginning)]:
+                await admin.delete_topics(topics)
+                await asyncio.sleep(_LOOK_S)
+    except (OSError, KafkaError, TimeoutError) as error:
+        raise BusUnavailable(f"expected the topics below {beginning} to go, but {error!r}") from error
+
+
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> int:
     """Give how many partitions a topic has; 0 if it is not there.
 
