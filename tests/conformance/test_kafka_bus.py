@@ -298,6 +298,9 @@ async def test_what_is_removed_is_gone_and_what_has_a_longer_prefix_is_not(
     assert isinstance(bus, Removable)
     await bus.provision(["a"])
     await publish(bus, *messages(3, "jobs.a"), message(1, "events"))
+    reader = await bus.subscribe("jobs.a")
+    await reader.ack(await receive(reader, 3))
+    await reader.close()
     await client.create_topics([NewTopic(f"{unique_name}-b.tasks", 1, 1)])
 
     await bus.remove()
@@ -305,6 +308,7 @@ async def test_what_is_removed_is_gone_and_what_has_a_longer_prefix_is_not(
     assert [topic for topic in await client.list_topics() if topic.startswith(unique_name)] == [
         f"{unique_name}-b.tasks"
     ]
+    assert not [name for name, *_ in await client.list_consumer_groups() if name.startswith(unique_name)]
     await bus.provision(["a"])
     await publish(bus, message(4, "jobs.a"))
     assert bodies(await receive(await bus.subscribe("jobs.a"))) == [b"body 4"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stepbus.adapters.kafka.connection import FAILURES, Connection
 from stepbus.adapters.kafka.listener import TopicListener
 from stepbus.adapters.kafka.membership import end_membership
-from stepbus.adapters.kafka.provisioning import create_topics, delete_topics, groups_below, partitions_of
+from stepbus.adapters.kafka.provisioning import create_topics, groups_below, partitions_of, remove_all
 from stepbus.adapters.kafka.publisher import Publisher
 from stepbus.adapters.kafka.reader import Reader
 from stepbus.adapters.kafka.settings import KafkaSettings
@@ -59,9 +59,9 @@ class KafkaBus:
         self._queues = (self._queues or set()) | set(queues)
 
     async def remove(self) -> None:
-        """Delete the topics of the prefix; the offsets of their groups go with them."""
+        """Delete the topics of the prefix, and the groups in which nobody is."""
         self._queues = None
-        await delete_topics(self._connection.demand(), f"{self._names.prefix}.")
+        await remove_all(self._connection.demand(), f"{self._names.prefix}.")
 
     async def publish(self, messages: Sequence[Outgoing]) -> Sequence[Sent | NotSent]:
         """Send all at once, and await the confirm of each."""

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
+from aiokafka.protocol.admin import DeleteGroupsRequest  # type: ignore[import-untyped]
 
 from stepbus.adapters.kafka.topology import CONFIG_MUSTS, Topic
 from stepbus.contracts.problems import Problem, Refused
@@ -44,17 +45,20 @@ async def create_topics(admin: AIOKafkaAdminClient, topics: Sequence[Topic], rep
     return bool(created)
 
 
-async def delete_topics(admin: AIOKafkaAdminClient, beginning: str) -> None:
-    """Delete the topics whose names begin so, and wait until none is told of any more.
+async def remove_all(admin: AIOKafkaAdminClient, beginning: str) -> None:
+    """Delete the topics whose names begin so, wait until none is told of any more, and delete the groups of nobody.
 
     Raises:
-        BusUnavailable: the brokers can't be asked, or keep some.
+        BusUnavailable: the brokers can't be asked, or keep topics.
     """
     try:
         async with asyncio.timeout(_LEADERS_S):
             while topics := [topic for topic in await admin.list_topics() if topic.startswith(beginning)]:
                 await admin.delete_topics(topics)
                 await asyncio.sleep(_LOOK_S)
+            for group in await groups_below(admin, beginning):
+                node = await admin.find_coordinator(group)
+                await admin._client.send(node, DeleteGroupsRequest([group]))  # noqa: SLF001 - it has no word for it
     except (OSError, KafkaError, TimeoutError) as error:
         raise BusUnavailable(f"expected the topics below {beginning} to go, but {error!r}") from error
 
