@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -188,6 +189,20 @@ async def test_the_authorities_of_the_system_are_trusted_unless_a_file_is_named(
     unnamed = re.sub("tls_ca=[^&]*", "", broker.url())
 
     assert "certificate verify failed" in await refusal(broker, unnamed, told)
+
+
+async def test_certificates_that_can_not_be_read_are_refused_before_the_server_is_asked(
+    broker: Broker, tmp_path: Path
+) -> None:
+    missing, empty = tmp_path / "missing.pem", tmp_path / "empty.pem"
+    empty.touch()
+
+    for file in (missing, empty, tmp_path):
+        with pytest.raises(
+            Refused, match=re.escape(f"'tls_ca' to be a file of certificates, found '{file}'")
+        ) as refused:
+            await broker.open(f"{broker.url(tls_ca=file)}&connect_timeout=600", "tshop")
+        assert refused.value.problems[0].code == "settings.option"
 
 
 async def test_plain_text_to_a_server_with_tls_is_refused_at_once(

@@ -1,8 +1,10 @@
 """Reading URLs: hosts, one or several, and options of which what is not known is refused."""
 
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from math import isfinite
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from stepbus.contracts.problems import refuse
@@ -91,3 +93,18 @@ def whole(options: Mapping[str, str], name: str, default: int, least: int, most:
         expected = f"{least} to {most} {unit}" if unit else f"{least} to {most:,}"
         raise refuse("settings.option", f"expected {name!r} to be {expected}, found {text!r}")
     return int(text)
+
+
+def demand_certificates(file: Path | None) -> None:
+    """Check that the certificates to trust can be read from the file of the option `tls_ca`, if there is one.
+
+    Raises:
+        Refused: there is no such file, it is not ours to read, or it holds no certificates.
+    """
+    if file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        found = f"found {str(file)!r}: {error.strerror or error}"
+        raise refuse("settings.option", f"expected 'tls_ca' to be a file of certificates, {found}") from error

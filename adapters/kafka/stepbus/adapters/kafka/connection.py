@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
-from aiokafka.conn import create_conn  # type: ignore[import-untyped]
+from aiokafka.conn import AIOKafkaConnection, create_conn  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from stepbus.adapters.kafka.settings import KafkaSettings
@@ -185,15 +185,18 @@ class Connection:
         """Say what one of the brokers answers: aiokafka's own error names none."""
         host, _, port = self._settings.addresses[0].rpartition(":")
         host = host.strip("[]")
+        told = {name: value for name, value in self._settings.to_connect().items() if name != "bootstrap_servers"}
+        ended: list[AIOKafkaConnection] = []
         try:
-            told = {name: value for name, value in self._settings.to_connect().items() if name != "bootstrap_servers"}
             async with asyncio.timeout(_DIAL_S):
-                connection = await create_conn(host, int(port), **told)
+                (await create_conn(host, int(port), on_close=lambda one, _: ended.append(one), **told)).close()
         except FAILURES as error:
             if not self._settings.is_tls and await _speaks_tls(host, int(port)):
                 return "it speaks TLS, which tls=true asks for"
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        connection.close()
+        finally:
+            if ended:  # TLS is closed when the broker says goodbye too
+                await asyncio.wait([one.close() for one in ended], timeout=_NOW_S)
         return "it does not answer"
 
 

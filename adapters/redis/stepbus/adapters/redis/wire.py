@@ -124,12 +124,12 @@ class Wire:
         self._lose(RedisConnectionError("the connection was closed"), is_told=False)
         if self._timer is not None:
             self._timer.cancel()
+        writer = self._connection._writer  # noqa: SLF001 - to close it in good order takes for ever if the server is frozen
+        if writer is not None:
+            writer.transport.abort()  # first: redis-py forgets it when the reading ends, while TLS says goodbye
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        writer = self._connection._writer  # noqa: SLF001 - to close it in good order takes for ever if the server is frozen
-        if writer is not None:
-            writer.transport.abort()
         with suppress(RedisError, OSError):
             await self._connection.disconnect(nowait=True)
 
