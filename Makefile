@@ -76,7 +76,7 @@ endif
 test: .venv/.dev node-workers asyncapi-check ## run every test, with real servers
 	tools/provide.sh servers
 	tools/workers.sh
-	$(BIN)/pytest -n 3 --dist worksteal --reruns 2 --cov --cov-report=
+	$(BIN)/pytest -n 3 --dist worksteal --reruns 2 -r fER --cov --cov-report=
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='contracts/*,orchestrator/stepbus/orchestrator/core/*' --fail-under=100
 
