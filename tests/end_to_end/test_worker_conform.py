@@ -101,7 +101,8 @@ async def test_a_handler_of_ones_own_is_tried_by_its_contract_and_what_that_lack
 
     reasons = {rule_id: rule["reason"] for rule_id, rule in ran.rules("not_run").items()}
     assert ran.code == 0, ran.rules("failed")
-    assert (ran.document["handler"], ran.document["queue"], ran.document["not_run"]) == ("orders.charge", "orders", 17)
+    assert (ran.document["handler"], ran.document["queue"]) == ("orders.charge", "orders")
+    assert len(reasons.keys() - {"delivery.other_handler"}) == 16  # it is chance whether that job comes to the kit
     assert {"answer.result", "input.unicode", "failure.permanent", "poison.not_json"} <= set(ran.rules("passed"))
     assert reasons["failure.retryable"] == "the contract offers no scenario retryable"
     assert reasons["heartbeat.comes"] == "the contract offers no scenario sleep"
