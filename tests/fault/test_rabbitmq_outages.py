@@ -252,7 +252,8 @@ class Told:
 
 async def test_who_begins_while_a_connection_returns_is_not_told_to_begin_again(own_rabbitmq: Server) -> None:
     before, gone, meanwhile = Told(), Told(), Told()
-    connection = Connection(parse(own_rabbitmq.url))
+    settings = parse(own_rabbitmq.url)
+    connection = Connection(settings, settings.heartbeat_s(SETTINGS.session_timeout_s))
 
     async def return_slowly() -> None:
         connection.link(meanwhile)  # as a reader does that begins at once, since there is a connection

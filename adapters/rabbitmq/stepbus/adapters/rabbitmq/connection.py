@@ -43,7 +43,7 @@ class Linked(Protocol):
 class Connection:
     """One of the connections of a bus. `wire` is None while there is none."""
 
-    def __init__(self, settings: RabbitSettings, heartbeat_s: int = 5) -> None:
+    def __init__(self, settings: RabbitSettings, heartbeat_s: int) -> None:
         self._settings = settings
         self._heartbeat_s = heartbeat_s
         self._linked: list[Linked] = []
