@@ -5,9 +5,12 @@ server that cannot be had fails the test: nothing is skipped.
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import psycopg
 import pytest
@@ -32,6 +35,9 @@ SERVER_FIXTURES = {f"{kind}_url" for kind in ("kafka", "nats", "postgres", "rabb
 SERVER_FIXTURES |= {f"own_{kind}" for kind in ("kafka", "nats", "postgres", "rabbitmq", "redis")} | {
     "postgres_database"
 }
+
+TIME_LIMIT = pytest.StashKey[Any]()
+ALARM_INTERVAL_S = 30.0
 
 # A deadline would be a timed test, and so would the check that examples are made fast enough. On CI the same commit
 # gets the same examples.
@@ -61,6 +67,33 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode(errors="replace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None, object, object]:
+    """Make the alarm of a test that is out of time heard: it rings again, and no event loop keeps it to a task."""
+    is_set = yield
+    item.stash[TIME_LIMIT] = settings
+    if settings.method == "signal":
+        fail = signal.getsignal(signal.SIGALRM)
+        assert callable(fail)
+
+        def ring(number: int, frame: FrameType | None) -> None:
+            try:
+                fail(number, frame)
+            except pytest.fail.Exception as failure:
+                raise SystemExit(str(failure)) from None  # which asyncio lets through, as no other exception
+
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout, ALARM_INTERVAL_S)
+    return is_set
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Limit the time of a failed test's end, and of its next try: pytest-timeout's alarm is off after a failure."""
+    limit = node.stash.get(TIME_LIMIT, None)
+    if limit is not None:
+        node.ihook.pytest_timeout_set_timer(item=node, settings=limit)
 
 
 @pytest.fixture(scope="session")
