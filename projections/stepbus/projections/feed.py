@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from stepbus.orchestrator.ports import EventStore, StoredRecord
+from stepbus.orchestrator.ports import EventStore, StoredRecord, end_tasks
 from stepbus.projections.projection import Entry
 
 BATCH = 500
@@ -54,9 +54,7 @@ class Feed:
 
     async def close(self) -> None:
         """Let go of the reads that still wait."""
-        for read in self._reads.values():
-            read.cancel()
-        await asyncio.gather(*self._reads.values(), return_exceptions=True)
+        await end_tasks(*self._reads.values())
         self._reads.clear()
 
     async def _read(self, position: int) -> tuple[Entry, ...]:

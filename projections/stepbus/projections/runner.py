@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from stepbus.orchestrator.ports import EventStore, ViewStore
+from stepbus.orchestrator.ports import EventStore, ViewStore, end_tasks
 from stepbus.projections.feed import Feed
 from stepbus.projections.follow import Follower
 from stepbus.projections.progress import Progress
@@ -33,9 +33,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Stop following. What was begun is in the views whole, or not at all."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         await self._feed.close()
 
     async def wait_for(self, position: int, timeout_s: float) -> bool:

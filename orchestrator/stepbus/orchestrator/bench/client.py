@@ -16,7 +16,7 @@ import orjson
 from stepbus.contracts import messages
 from stepbus.orchestrator.bench.unfinished import Unfinished
 from stepbus.orchestrator.bench.workloads import NAMESPACE, PAYLOAD
-from stepbus.orchestrator.ports import Bus, Delivery, NotSent, Outgoing, Subscription
+from stepbus.orchestrator.ports import Bus, Delivery, NotSent, Outgoing, Subscription, end_tasks
 
 _BATCH = 500
 _RECEIVE_S = 1.0
@@ -67,9 +67,7 @@ class Client:
         try:
             yield
         finally:
-            hearing.cancel()
-            with suppress(asyncio.CancelledError):
-                await hearing
+            await end_tasks(hearing)
             await events.close()
 
     async def submit(self, count: int) -> None:

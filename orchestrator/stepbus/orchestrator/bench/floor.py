@@ -22,7 +22,7 @@ from stepbus.orchestrator.bench.stage import READY, Ground, fresh_settings, work
 from stepbus.orchestrator.bench.unfinished import Unfinished
 from stepbus.orchestrator.bench.workloads import PAYLOAD, QUEUE
 from stepbus.orchestrator.bootstrap import opened_bus, opened_store
-from stepbus.orchestrator.ports import Append, Appended, Bus, EventStore, NotSent, Outgoing, Subscription
+from stepbus.orchestrator.ports import Append, Appended, Bus, EventStore, NotSent, Outgoing, Subscription, end_tasks
 
 _LOOPS = 4
 _BATCH = 512
@@ -67,9 +67,7 @@ class StandIn:
             await asyncio.sleep(window_s)
             return [await self._window(window_s) for _ in range(runs)]
         finally:
-            for loop in bouncing:
-                loop.cancel()
-            await asyncio.gather(*bouncing, return_exceptions=True)
+            await end_tasks(*bouncing)
             await answers.close()
 
     async def _first_answer(self) -> None:

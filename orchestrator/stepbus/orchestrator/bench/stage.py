@@ -17,7 +17,7 @@ from stepbus.orchestrator.bench.workloads import Workload
 from stepbus.orchestrator.bootstrap import embedded_server, opened_bus, opened_store, running
 from stepbus.orchestrator.bootstrap.interpreter import settle_interpreter
 from stepbus.orchestrator.bootstrap.settings import Settings, read_settings
-from stepbus.orchestrator.ports import Bus, Denied, EventStore
+from stepbus.orchestrator.ports import Bus, Denied, EventStore, end_tasks
 from stepbus.orchestrator.runtime import shares
 
 READY = b'{"ready":true'
@@ -173,8 +173,7 @@ async def _worker_here(kind: WorkerKind, settings: Settings, on: Ground) -> Asyn
         try:
             yield
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            await end_tasks(working)
 
 
 async def register(settings: Settings, workload: Workload) -> None:

@@ -5,6 +5,7 @@ words; they decide nothing.
 """
 
 from stepbus.orchestrator.ports.bus import Bus, Delivery, NotSent, Outgoing, Removable, Sent, Subscription
+from stepbus.orchestrator.ports.ending import end_tasks
 from stepbus.orchestrator.ports.errors import BusUnavailable, StaleCheckpoint, StoreUnavailable
 from stepbus.orchestrator.ports.log import (
     Append,
@@ -51,4 +52,5 @@ __all__ = [
     "Value",
     "VersionConflict",
     "ViewStore",
+    "end_tasks",
 ]

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stepbus.orchestrator.ports import BusUnavailable, StoreUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, StoreUnavailable, end_tasks
 from stepbus.orchestrator.runtime.coordinator import Coordinator
 from stepbus.orchestrator.runtime.intake import Intake
 from stepbus.orchestrator.runtime.ownership import Ownership
@@ -97,10 +97,7 @@ class Estate:
 
     async def end(self) -> None:
         """End at once what still runs."""
-        running = [place.task for place in self._places.values() if place.task is not None]
-        for task in (*running, *self._leaving):
-            task.cancel()
-        await asyncio.gather(*running, *self._leaving, return_exceptions=True)
+        await end_tasks(*[place.task for place in self._places.values()], *self._leaving)
         self._places.clear()
 
     async def _work(self, partition: int, place: _Place) -> None:

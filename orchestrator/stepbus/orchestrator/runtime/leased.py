@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from stepbus.orchestrator.ports import Role
+from stepbus.orchestrator.ports import Role, end_tasks
 
 _LOOK_S = 0.1
 
@@ -22,8 +22,7 @@ async def while_held(
             if running.done():
                 return running.result()
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await end_tasks(running)
 
 
 class LeasedRole:
@@ -45,9 +44,7 @@ class LeasedRole:
 
     async def stop(self) -> None:
         """End."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await end_tasks(self._watching)
         await self._rest()
 
     def health(self) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepbus.orchestrator.core.route import SLOTS, Origin
-from stepbus.orchestrator.ports import Bus, EventStore, Role, StoreUnavailable
+from stepbus.orchestrator.ports import Bus, EventStore, Role, StoreUnavailable, end_tasks
 from stepbus.orchestrator.runtime.catalogue import Catalogue
 from stepbus.orchestrator.runtime.clock import StoreClock
 from stepbus.orchestrator.runtime.coordinator import Coordinator, RoundLimits
@@ -60,9 +60,7 @@ class _Part:
         self.task = asyncio.create_task(self._watched(), name=self.name)
 
     async def end(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
+        await end_tasks(self.task)
 
     async def _watched(self) -> None:
         while True:

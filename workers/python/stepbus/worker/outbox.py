@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from stepbus.orchestrator.ports import Bus, BusUnavailable, Delivery, NotSent, Outgoing, Sent, Subscription
+from stepbus.orchestrator.ports import Bus, BusUnavailable, Delivery, NotSent, Outgoing, Sent, Subscription, end_tasks
 from stepbus.worker.hand import InHand
 from stepbus.worker.stats import Stats
 
@@ -41,10 +40,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Stop sending. Who still waits for a confirm is cancelled."""
-        if self._sending is not None:
-            self._sending.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sending
+        await end_tasks(self._sending)
         for letter in self._letters:
             letter.sent.cancel()
 

@@ -16,7 +16,7 @@ from aiokafka.conn import AIOKafkaConnection, create_conn  # type: ignore[import
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from stepbus.adapters.kafka.settings import KafkaSettings
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -117,10 +117,7 @@ class Connection:
     async def close(self) -> None:
         """Let go."""
         self._is_closed = True
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        await end_tasks(self._watching)
         await self._hang_up()
         for linked in self._linked:
             await linked.end()

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor  # type: ignore[import-untyped]
 
 from stepbus.adapters.kafka.settings import KafkaSettings
+from stepbus.orchestrator.ports import end_tasks
 
 _FETCH_BYTES = 4 * 1024 * 1024
 """How much a broker sends at once; as much again may have been read ahead."""
@@ -51,6 +52,4 @@ async def end(consumer: AIOKafkaConsumer) -> None:
     if not stopping.done():
         await consumer._client.close()  # noqa: SLF001 - stop() waits for the brokers before it closes it
         await asyncio.wait({stopping}, timeout=_GOODBYE_S)
-    if not stopping.done():
-        stopping.cancel()
-    await asyncio.gather(stopping, return_exceptions=True)
+    await end_tasks(stopping)

@@ -7,7 +7,6 @@ one begins; the relay sends again what was not confirmed.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from time import time_ns
 from typing import Any
@@ -28,7 +27,7 @@ from stepbus.adapters.kafka.topology import Names, partition_of
 from stepbus.contracts import channels
 from stepbus.contracts.channels import Channel
 from stepbus.contracts.problems import Refused, refuse
-from stepbus.orchestrator.ports import BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import BusUnavailable, NotSent, Outgoing, Sent, end_tasks
 
 _SENT = Sent()
 _LOST = NotSent("expected a confirm, but the connection was lost")
@@ -88,10 +87,7 @@ class Publisher:
 
     async def end(self) -> None:
         """Answer for all that is in flight: it is not confirmed any more."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._renewing
+        await end_tasks(self._renewing)
         await self._drop_producer()
 
     async def flush(self, timeout_s: float) -> None:

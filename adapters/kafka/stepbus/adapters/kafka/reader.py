@@ -20,7 +20,7 @@ from stepbus.adapters.kafka.consumers import consumer_of, end
 from stepbus.adapters.kafka.records import in_order
 from stepbus.adapters.kafka.settings import KafkaSettings
 from stepbus.adapters.kafka.topology import Place
-from stepbus.orchestrator.ports import BusUnavailable, Delivery
+from stepbus.orchestrator.ports import BusUnavailable, Delivery, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -147,9 +147,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
     async def stop(self) -> None:
         """End the reading: what is done with is committed, all else is another's."""
         running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        await end_tasks(running)
         await self._end()
 
     async def begin_again(self) -> None:
@@ -230,10 +228,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._steps_aside = False
 
     async def _end(self) -> None:
-        if self._committing is not None:
-            self._committing.cancel()
-            await asyncio.gather(self._committing, return_exceptions=True)
-            self._committing = None
+        await end_tasks(self._committing)
+        self._committing = None
         is_committed = await self._commit()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:

@@ -12,7 +12,7 @@ from nats import errors
 
 from stepbus.adapters.nats.settings import NatsSettings
 from stepbus.adapters.nats.wire import Wire
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -95,11 +95,7 @@ class Connection:
     async def close(self) -> None:
         """Let go; what was written leaves first."""
         self._is_closed = True
-        for task in (self._watching, self._redialling):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await end_tasks(self._watching, self._redialling)
         wire, self.wire = self.wire, None
         if wire is not None:
             with suppress(TimeoutError):

@@ -24,7 +24,7 @@ from secrets import token_hex
 from time import monotonic, sleep
 from typing import Self
 
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -103,11 +103,8 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """End the server; on return its folder can be used again."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-            self._keeper = None
+        await end_tasks(self._keeper)
+        self._keeper = None
         if self._process is not None:
             await self._end(self._process)
             self._process = None

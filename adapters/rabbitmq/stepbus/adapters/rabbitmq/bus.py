@@ -20,7 +20,7 @@ from stepbus.adapters.rabbitmq.topology import WORK, Names
 from stepbus.contracts import channels
 from stepbus.contracts.channels import Channel
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -132,8 +132,7 @@ class RabbitBus:
 
     async def close(self) -> None:
         """Give back at once what is out un-acked, and let go of the connections."""
-        if self._trying is not None:
-            self._trying.cancel()
+        await end_tasks(self._trying)
         opened, self._opened = self._opened, []
         await asyncio.gather(*[one.abandon() for one in opened])
         await self._sending.close()

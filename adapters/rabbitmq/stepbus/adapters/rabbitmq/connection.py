@@ -13,7 +13,7 @@ from yarl import URL
 
 from stepbus.adapters.rabbitmq.settings import RabbitSettings
 from stepbus.adapters.rabbitmq.wire import Failure, Wire
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -98,10 +98,7 @@ class Connection:
     async def close(self) -> None:
         """Let go; what was written leaves first."""
         self._is_closed = True
-        if self._redialling is not None:
-            self._redialling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._redialling
+        await end_tasks(self._redialling)
         wire, self.wire = self.wire, None
         if wire is not None:
             self._detach()

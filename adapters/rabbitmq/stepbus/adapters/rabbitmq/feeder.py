@@ -22,7 +22,7 @@ from stepbus.adapters.rabbitmq.reader import Reader, consume
 from stepbus.adapters.rabbitmq.stream_listener import place_of
 from stepbus.adapters.rabbitmq.topology import PLACE, WORK
 from stepbus.adapters.rabbitmq.wire import Wire
-from stepbus.orchestrator.ports import BusUnavailable, Sent
+from stepbus.orchestrator.ports import BusUnavailable, Sent, end_tasks
 
 _PAUSE_S = 0.5
 
@@ -70,9 +70,7 @@ class Feeder(Reader):
         """Let another one have the turn."""
         await self.stop()
         self.lost()
-        if self._copying is not None:
-            with suppress(asyncio.CancelledError):
-                await self._copying
+        await end_tasks(self._copying)
         await self.leave()
 
     async def _copy(self, wire: Wire, place: int) -> None:

@@ -15,7 +15,7 @@ from stepbus.adapters.rabbitmq.connection import Connection
 from stepbus.adapters.rabbitmq.provisioning import Provisioner
 from stepbus.adapters.rabbitmq.wire import Wire
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -83,10 +83,7 @@ class Reader(ABC):
         """Read no more on later connections."""
         self._is_closed = True
         self._connection.unlink(self)
-        if self._mending is not None:
-            self._mending.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._mending
+        await end_tasks(self._mending)
 
     async def leave(self) -> None:
         """Let go of the channel: what is out goes back."""

@@ -16,7 +16,7 @@ from stepbus.adapters.redis.subscription import GroupSubscription
 from stepbus.adapters.redis.topology import Names, group_of, longest_ack_wait_s
 from stepbus.contracts import channels
 from stepbus.contracts.problems import Refused
-from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent
+from stepbus.orchestrator.ports import BusSettings, BusUnavailable, NotSent, Outgoing, Sent, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +109,7 @@ class RedisBus:
         """Give back at once what is out un-acked, and let go of the connection."""
         await asyncio.gather(*[opened.abandon() for opened in self._opened])
         self._opened.clear()
-        if self._provisioning is not None:
-            self._provisioning.cancel()
-            await asyncio.gather(self._provisioning, return_exceptions=True)
+        await end_tasks(self._provisioning)
         await self._connection.close()
 
     def _keep(self, opened: GroupSubscription | Listener) -> None:

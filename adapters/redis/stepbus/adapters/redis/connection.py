@@ -11,7 +11,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from stepbus.adapters.redis import scripts
 from stepbus.adapters.redis.settings import RedisSettings
 from stepbus.adapters.redis.wire import PING, Answer, Wire, speaks_tls, text_of
-from stepbus.orchestrator.ports import BusUnavailable
+from stepbus.orchestrator.ports import BusUnavailable, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -99,9 +99,7 @@ class Connection:
         """Let go; what was given to be sent leaves first."""
         self.is_closed = True
         self._is_back.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         wire, self.wire = self.wire, None
         if wire is not None:
             with suppress(RedisError, TimeoutError):

@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 from stepbus.adapters.redis.commands import pack
 from stepbus.adapters.redis.connection import Connection
 from stepbus.adapters.redis.wire import Answer, Wire, text_of
-from stepbus.orchestrator.ports import BusUnavailable, Delivery
+from stepbus.orchestrator.ports import BusUnavailable, Delivery, end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ class Reader(ABC):
         if self._fetching is not None and not self._fetching.done():
             self._interrupt()
             await asyncio.wait({self._fetching}, timeout=0 if self._connection.wire is None else _GOODBYE_S)
-            self._fetching.cancel()
-            await asyncio.gather(self._fetching, return_exceptions=True)
+            await end_tasks(self._fetching)
         await self._hang_up()
 
     # --- what a kind of reader says ---

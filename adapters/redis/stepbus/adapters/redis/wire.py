@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from stepbus.adapters.redis.commands import pack
 from stepbus.adapters.redis.settings import RedisSettings
+from stepbus.orchestrator.ports import end_tasks
 
 _HANDSHAKE_S = 2.0
 _SOON_S = 0.005
@@ -127,9 +128,7 @@ class Wire:
         writer = self._connection._writer  # noqa: SLF001 - to close it in good order takes for ever if the server is frozen
         if writer is not None:
             writer.transport.abort()  # first: redis-py forgets it when the reading ends, while TLS says goodbye
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         with suppress(RedisError, OSError):
             await self._connection.disconnect(nowait=True)
 
