@@ -25,6 +25,7 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     message,
     publish,
     receive,
+    receive_one,
     refusal,
 )
 from stepbus.orchestrator.testing.waiting import wait_until
@@ -147,9 +148,10 @@ async def test_a_queue_that_two_make_at_one_moment_can_be_read_by_both(
     other = await open_bus(rabbitmq_url, BusSettings(unique_name))
     try:
         for number in range(12):
-            await asyncio.gather(*(one.subscribe(f"jobs.race{number}") for one in (bus, other)))
-        assert await bus.connected()
-        await publish(bus, message(1, "jobs.race0"))
+            queue = f"jobs.race{number}"
+            readers = await asyncio.gather(*(one.subscribe(queue, in_hand=1) for one in (bus, other)))
+            await publish(bus, message(1, queue), message(2, queue))
+            assert sorted(bodies([await receive_one(reader) for reader in readers])) == [b"body 1", b"body 2"]
     finally:
         await other.close()
 

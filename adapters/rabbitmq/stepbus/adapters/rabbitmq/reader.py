@@ -37,7 +37,7 @@ class Reader(ABC):
         self.channel: Channel | None = None
 
     async def open(self) -> None:
-        """Begin; on return nothing is missed.
+        """Begin; on return nothing is missed. What could not be opened may be opened once more.
 
         Raises:
             BusUnavailable, Refused: what is to be read can't be read now, or never.
@@ -47,7 +47,7 @@ class Reader(ABC):
         try:
             await self._begin(wire)
         except BaseException as error:
-            await self.stop()
+            await self.give_up()
             if isinstance(error, ChannelClosed):
                 raise BusUnavailable(f"expected to read {self._name}, but RabbitMQ says: {error}") from error
             raise
@@ -84,6 +84,13 @@ class Reader(ABC):
         self._is_closed = True
         self._connection.unlink(self)
         await end_tasks(self._mending)
+
+    async def give_up(self) -> None:
+        """Be as one who was never opened."""
+        self._connection.unlink(self)
+        await end_tasks(self._mending)
+        await self.leave()
+        self.lost()
 
     async def leave(self) -> None:
         """Let go of the channel: what is out goes back."""

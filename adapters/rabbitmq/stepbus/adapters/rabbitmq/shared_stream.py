@@ -32,7 +32,11 @@ class StreamSubscription(QueueSubscription):
     async def open(self) -> None:
         """Begin to read, and to feed."""
         await super().open()
-        await self._feeder.open()
+        try:
+            await self._feeder.open()
+        except BaseException:
+            await self.give_up()
+            raise
 
     async def close(self) -> None:
         """Stop both."""
