@@ -53,6 +53,18 @@ async def test_what_is_in_flight_is_answered_for_when_the_connection_is_lost(own
     assert monotonic() - begun < SETTINGS.publish_timeout_s / 2
 
 
+async def test_a_bus_that_is_closed_while_the_server_is_frozen_leaves_nothing_running(own_nats: Server) -> None:
+    before = asyncio.all_tasks()
+    async with opened(own_nats.url) as bus:
+        await bus.provision(["a"])
+        await bus.subscribe("jobs.a")
+        await bus.listen("events", from_start=True)
+        os.kill(own_nats.pid, signal.SIGSTOP)
+        await wait_until(lambda: is_stopped(own_nats.pid))
+
+    await wait_until(lambda: asyncio.all_tasks() <= before)
+
+
 async def test_while_the_server_is_away_nothing_is_sent_nor_received_and_then_all_is_as_before(
     own_nats: Server, bus: Bus
 ) -> None:

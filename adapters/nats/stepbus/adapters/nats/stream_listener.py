@@ -23,6 +23,7 @@ from stepbus.adapters.nats.connection import Connection
 from stepbus.adapters.nats.deliveries import metadata_of
 from stepbus.adapters.nats.listener import Listener
 from stepbus.adapters.nats.settings import NatsSettings
+from stepbus.adapters.nats.wire import abort
 from stepbus.orchestrator.ports import BusUnavailable, Delivery
 
 _GOODBYE_S = 3.0
@@ -131,6 +132,8 @@ class StreamListener(Listener):
                     await broker.stop()
             except (OSError, errors.Error, ExceptionGroup) as error:
                 _log.debug("a connection that was lost could not be closed in good order: %r", error)
+                if broker._connection is not None:  # noqa: SLF001
+                    abort(broker._connection)  # noqa: SLF001
 
     async def _closed(self) -> None:
         self._is_stale = True

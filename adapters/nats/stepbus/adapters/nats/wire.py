@@ -88,14 +88,20 @@ class Wire(Client):
             async with asyncio.timeout(timeout_s):
                 await self.close()
                 return
-        writer = self._transport._io_writer if isinstance(self._transport, TcpTransport) else None  # noqa: SLF001
-        if writer is not None:
-            writer.transport.abort()  # nats-py waits for ever to close a connection that is dead, or whose TLS failed
+        abort(self)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
         if initial_connection and self._needs_tls and not info.get("tls_required"):
             raise errors.Error("nats: expected a server that demands TLS, found one that does not")
         await super()._process_info(info, initial_connection)
+
+
+def abort(client: Client) -> None:
+    """Drop a connection: nats-py waits for ever to close one that is dead, or whose TLS failed."""
+    transport = client._transport  # noqa: SLF001
+    writer = transport._io_writer if isinstance(transport, TcpTransport) else None  # noqa: SLF001
+    if writer is not None:
+        writer.transport.abort()
 
 
 class _Reader(Parser):
