@@ -232,8 +232,10 @@ async def _drop(producer: AIOKafkaProducer) -> None:
     await producer.client.close()
     if sender.sender_task is not None:
         await asyncio.wait({sender.sender_task}, timeout=1.0)
+        sender.sender_task.cancel()  # once more: what it waits for by now can outlast its connection
     batches = [batch for queue in accumulator._batches.values() for batch in queue]  # noqa: SLF001
-    for batch in [*batches, *accumulator._pending_batches]:  # noqa: SLF001
+    accumulator._pending_batches.update(batches)  # noqa: SLF001 - one that was to be sent again takes itself off there
+    for batch in tuple(accumulator._pending_batches):  # noqa: SLF001
         for future, _ in batch._msg_futures:  # noqa: SLF001
             future.cancel()
         batch.future.cancel()
