@@ -101,7 +101,8 @@ def abort(client: Client) -> None:
     transport = client._transport  # noqa: SLF001
     writer = transport._io_writer if isinstance(transport, TcpTransport) else None  # noqa: SLF001
     if writer is not None:
-        writer.transport.abort()
+        with suppress(AttributeError):  # Python's TLS has nothing left to drop of what was closed twice
+            writer.transport.abort()
 
 
 class _Reader(Parser):
