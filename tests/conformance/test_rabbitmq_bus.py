@@ -22,6 +22,7 @@ from stepbus.orchestrator.testing.bus_suite.bench import (
     JOBS,
     QUEUE,
     bodies,
+    demand_silence,
     message,
     publish,
     receive,
@@ -154,6 +155,17 @@ async def test_a_queue_that_two_make_at_one_moment_can_be_read_by_both(
             assert sorted(bodies([await receive_one(reader) for reader in readers])) == [b"body 1", b"body 2"]
     finally:
         await other.close()
+
+
+async def test_a_group_that_is_left_as_soon_as_it_has_heard_all_hears_nothing_again(bus: Bus) -> None:
+    await bus.provision()
+    await publish(bus, message(1, "events"))
+    for number in range(12):
+        group = f"group{number}"
+        reader = await bus.subscribe("events", group)
+        await reader.ack([await receive_one(reader)])
+        await reader.close()
+        await demand_silence(await bus.subscribe("events", group), 0.1)
 
 
 async def test_a_job_queue_that_was_deleted_is_made_again_for_a_later_message(

@@ -18,7 +18,7 @@ from stepbus.adapters.rabbitmq.connection import Connection
 from stepbus.adapters.rabbitmq.listener import BUFFER
 from stepbus.adapters.rabbitmq.provisioning import Provisioner
 from stepbus.adapters.rabbitmq.publisher import Letter, Publisher
-from stepbus.adapters.rabbitmq.reader import Reader, consume
+from stepbus.adapters.rabbitmq.reader import GOODBYE_S, Reader, consume
 from stepbus.adapters.rabbitmq.stream_listener import place_of
 from stepbus.adapters.rabbitmq.topology import PLACE, WORK
 from stepbus.adapters.rabbitmq.wire import Wire
@@ -38,6 +38,7 @@ class Feeder(Reader):
         self._place_queue = f"{queue}.place"
         self._turns: list[int] = []
         self._copying: asyncio.Task[None] | None = None
+        self._lot = asyncio.Lock()
 
     async def begin(self, wire: Wire, channel: Channel) -> None:
         """Create what the group needs, and queue up for its turn."""
@@ -67,8 +68,12 @@ class Feeder(Reader):
             self._copying.cancel()
 
     async def close(self) -> None:
-        """Let another one have the turn."""
+        """Let another one have the turn. A lot that is begun is noted first, or the next one would copy it again."""
         await self.stop()
+        if self._connection.wire is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_S), self._lot:
+                    self.lost()
         self.lost()
         await end_tasks(self._copying)
         await self.leave()
@@ -83,10 +88,11 @@ class Feeder(Reader):
             await consume(reading, [self._stream], BUFFER, {"x-stream-offset": place})
             while True:
                 lot = await lots.next()
-                await self._send([_letter(self._queue, one) for one in lot if one.place >= place])
-                place = max(place, lot[-1].place + 1)
-                await self._note(place)
-                self._settle()
+                async with self._lot:
+                    await self._send([_letter(self._queue, one) for one in lot if one.place >= place])
+                    place = max(place, lot[-1].place + 1)
+                    await self._note(place)
+                    self._settle()
                 reading.send(frames.acks(reading.number, lot[-1].tag, multiple=True))
         except (BusUnavailable, ChannelClosed):
             self._pass_on()
