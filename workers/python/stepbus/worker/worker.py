@@ -4,13 +4,13 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from stepbus.orchestrator.ports import Bus, BusUnavailable
+from stepbus.orchestrator.ports import Bus, BusUnavailable, end_tasks
 from stepbus.worker.buses import open_bus
 from stepbus.worker.handler import Handler, Handlers
 from stepbus.worker.options import DEFAULT_URL, Options, own_name
@@ -175,9 +175,7 @@ class Worker:
         if self._running is not None or serving.done():
             await serving
             return
-        serving.cancel()  # it still waits for the bus
-        with suppress(asyncio.CancelledError):
-            await serving
+        await end_tasks(serving)  # it still waits for the bus
 
 
 async def _start(service: Service) -> None:

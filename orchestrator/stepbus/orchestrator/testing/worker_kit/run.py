@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from time import monotonic
 
-from stepbus.orchestrator.ports import Bus
+from stepbus.orchestrator.ports import Bus, end_tasks
 from stepbus.orchestrator.testing.worker_kit.bench import Bench, Control, Pace
 from stepbus.orchestrator.testing.worker_kit.contract import Contract
 from stepbus.orchestrator.testing.worker_kit.report import Finding, Report
@@ -38,9 +37,7 @@ async def conform(
             await listening  # says why nothing can be heard
         findings = await trial
     finally:
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await end_tasks(listening)
         if control is not None:
             await control.kill()
         await results.close()
