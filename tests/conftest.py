@@ -37,7 +37,7 @@ SERVER_FIXTURES |= {f"own_{kind}" for kind in ("kafka", "nats", "postgres", "rab
 }
 
 TIME_LIMIT = pytest.StashKey[Any]()
-ALARM_INTERVAL_S = 30.0
+ALARM_INTERVAL_S = 10.0
 
 # A deadline would be a timed test, and so would the check that examples are made fast enough. On CI the same commit
 # gets the same examples.

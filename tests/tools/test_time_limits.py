@@ -33,13 +33,16 @@ def test_it(thing):
 
 SWALLOWS_THE_ALARM = """
 import asyncio
+import time
+busy = []  # kept: a task that is let go of tells of what it swallowed, in the middle of the report
 
-async def spin():
+async def work():
     while True:
+        time.sleep(0.01)
         await asyncio.sleep(0)
 
 async def test_it():
-    spinning = [asyncio.create_task(spin()) for _ in range(100)]
+    busy.extend([asyncio.create_task(work()) for _ in range(20)])
     await asyncio.sleep(60)
 """
 
